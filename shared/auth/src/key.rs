@@ -1,0 +1,135 @@
+use std::{fmt, str::FromStr};
+
+use aws_lc_rs::{
+    encoding::AsBigEndian,
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey,
+    jwk::{Jwk, ThumbprintHash},
+};
+
+/// What is no key of ours. Its text names no part of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an Ed25519 key: 32 bytes in base64url without padding (RFC 8037) are expected")]
+pub struct InvalidKey;
+
+/// A private Ed25519 key, written as the `d` of RFC 8037. Whoever holds it can mint tokens.
+pub struct SigningKey(Ed25519KeyPair);
+
+impl SigningKey {
+    /// Makes a new key from the operating system's randomness.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] when there is no randomness to be had.
+    pub fn generate() -> Result<Self, InvalidKey> {
+        Ed25519KeyPair::generate().map(Self).map_err(|_| InvalidKey)
+    }
+
+    /// The key that verifies what this one signs.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(BASE64_URL_SAFE_NO_PAD.encode(self.0.public_key()))
+    }
+
+    /// The key in the notation [`SigningKey::from_str`] reads, to be stored where secrets are.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] when the library will not hand it out.
+    pub fn to_secret(&self) -> Result<String, InvalidKey> {
+        let seed = self.0.seed().and_then(|seed| seed.as_be_bytes()).map_err(|_| InvalidKey)?;
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(seed.as_ref()))
+    }
+
+    pub(crate) fn encoding_key(&self) -> Result<EncodingKey, InvalidKey> {
+        let der = self.0.to_pkcs8v1().map_err(|_| InvalidKey)?;
+        Ok(EncodingKey::from_ed_der(der.as_ref()))
+    }
+}
+
+impl FromStr for SigningKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        let seed = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidKey)?;
+        Ed25519KeyPair::from_seed_unchecked(&seed).map(Self).map_err(|_| InvalidKey)
+    }
+}
+
+/// A public Ed25519 key, written as the `x` of RFC 8037.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey(String);
+
+impl PublicKey {
+    pub(crate) fn decoding_key(&self) -> Result<DecodingKey, InvalidKey> {
+        DecodingKey::from_ed_components(&self.0).map_err(|_| InvalidKey)
+    }
+
+    /// The name a token's header calls the key by: its thumbprint (RFC 7638), so that the two cannot disagree.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] when the library cannot hash it.
+    pub(crate) fn id(&self) -> Result<String, InvalidKey> {
+        let jwk = Jwk::from_decoding_key(&self.decoding_key()?, Some(Algorithm::EdDSA)).map_err(|_| InvalidKey)?;
+        jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidKey)
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        match BASE64_URL_SAFE_NO_PAD.decode(text) {
+            Ok(bytes) if bytes.len() == 32 => Ok(Self(text.to_owned())),
+            _ => Err(InvalidKey),
+        }
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The public keys whose tokens are accepted, separated by commas: several, so that a new key can be accepted
+/// everywhere before the first token is signed with it, and an old one until its last token has expired.
+#[derive(Clone, Debug)]
+pub struct PublicKeys(pub(crate) Vec<PublicKey>);
+
+impl FromStr for PublicKeys {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        text.split(',').map(|key| key.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_being_written_and_read() {
+        let key = SigningKey::generate().unwrap();
+        let read: SigningKey = key.to_secret().unwrap().parse().unwrap();
+        assert_eq!(read.public(), key.public());
+    }
+
+    #[test]
+    fn the_key_of_rfc_8037_has_the_thumbprint_of_rfc_8037() {
+        let key: SigningKey = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A".parse().unwrap();
+        assert_eq!(key.public().to_string(), "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        assert_eq!(key.public().id().unwrap(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+
+    #[test]
+    fn what_is_not_32_bytes_is_no_key() {
+        for text in ["", "AAAA", "not base64!", &"A".repeat(44)] {
+            assert!(text.parse::<SigningKey>().is_err(), "{text:?}");
+            assert!(text.parse::<PublicKey>().is_err(), "{text:?}");
+        }
+        assert!("".parse::<PublicKeys>().is_err());
+        assert!("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo,".parse::<PublicKeys>().is_err());
+    }
+}

@@ -1,0 +1,48 @@
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+
+/// A moment, to the microsecond, as PostgreSQL keeps it: the columns are `TIMESTAMP` and hold UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(NaiveDateTime);
+
+impl Timestamp {
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub fn as_micros(self) -> i64 {
+        self.0.and_utc().timestamp_micros()
+    }
+
+    /// The moment so many microseconds after 1970-01-01T00:00:00Z, if the calendar reaches that far.
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        DateTime::<Utc>::from_timestamp_micros(micros).map(|moment| Self(moment.naive_utc()))
+    }
+
+    /// The moment in UTC, for the database.
+    pub fn as_utc(&self) -> &NaiveDateTime {
+        &self.0
+    }
+}
+
+impl From<NaiveDateTime> for Timestamp {
+    fn from(utc: NaiveDateTime) -> Self {
+        Self(utc)
+    }
+}
+
+/// RFC 3339 in UTC, ending in `Z`, always with six digits of a second.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.and_utc().to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_to_the_microsecond_in_utc() {
+        let text = |micros| serde_json::to_string(&Timestamp::from_micros(micros).unwrap()).unwrap();
+        assert_eq!(text(0), r#""1970-01-01T00:00:00.000000Z""#);
+        assert_eq!(text(1_700_000_000_120_000), r#""2023-11-14T22:13:20.120000Z""#);
+    }
+}
