@@ -1,1 +1,128 @@
-fn main() {}
+//! Applies the SQL files in `migrations/` to the database, forward only, each of them once.
+//!
+//! It speaks to PostgreSQL's direct endpoint over verified TLS, one process at a time: the others wait their turn and
+//! find the work done. A file is applied in a transaction, unless its first line is `-- no-transaction`; such a file
+//! holds a single statement, because PostgreSQL runs several sent together as one transaction.
+
+mod database;
+mod files;
+mod plan;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::database::{Database, Endpoint};
+
+#[derive(Parser)]
+#[command(about = "Applies the SQL files in migrations/ to the database, forward only")]
+struct Cli {
+    /// The folder that holds the files NNNN_name.sql
+    #[arg(long, global = true, value_name = "DIR", default_value = "migrations")]
+    source: PathBuf,
+
+    /// The direct (unpooled) endpoint: postgres://USER:PASSWORD@HOST/DATABASE
+    // The value carries a password, which `--help` must not show.
+    #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL_UNPOOLED", hide_env_values = true)]
+    database_url: Option<String>,
+
+    /// A certificate to trust besides the system's, in PEM
+    // A string, because an empty variable means that there is none.
+    #[arg(long, global = true, value_name = "FILE", env = "DATABASE_CA_FILE")]
+    ca_file: Option<String>,
+
+    /// How many seconds the database has to answer
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = seconds())]
+    connect_timeout: u64,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Apply what is pending
+    Up {
+        /// List what would be applied, and apply nothing
+        #[arg(long)]
+        dry_run: bool,
+
+        /// How many seconds to wait for another migration to end
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = seconds())]
+        lock_timeout: u64,
+    },
+    /// Show what is applied, pending, changed or missing
+    Status,
+}
+
+/// Up to a day, so that no deadline overflows.
+fn seconds() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(0..=86_400)
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The server's messages may have several lines.
+            let line = format!("{error:#}").lines().collect::<Vec<_>>().join(" ");
+            eprintln!("migrate: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(cli.run(&mut io::stdout()));
+    // A name lookup cannot be cancelled: do not wait for one that was given up.
+    runtime.shutdown_background();
+    result
+}
+
+impl Cli {
+    async fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        let files = files::read(&self.source)?;
+        let url = self
+            .database_url
+            .filter(|url| !url.is_empty())
+            .context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
+        let ca_file = self.ca_file.filter(|file| !file.is_empty()).map(PathBuf::from);
+        let endpoint = Endpoint::new(&url, ca_file.as_deref())?;
+        let mut database = Database::connect(&endpoint, Duration::from_secs(self.connect_timeout)).await?;
+
+        if let Command::Up { dry_run: false, lock_timeout } = self.command {
+            database.lock(Duration::from_secs(lock_timeout)).await?;
+        }
+        // Read under the lock: whoever held it before may have applied some.
+        let plan = plan::compare(&files, database.applied().await?);
+
+        match self.command {
+            Command::Status => {
+                plan::write_table(&plan, out)?;
+                plan::pending(&plan, &self.source)?;
+            }
+            Command::Up { dry_run, .. } => {
+                let pending = plan::pending(&plan, &self.source)?;
+                if pending.is_empty() {
+                    writeln!(out, "nothing to apply: the database has every file in {}", self.source.display())?;
+                }
+                for file in pending {
+                    if dry_run {
+                        writeln!(out, "{} would be applied", file.name)?;
+                    } else {
+                        let took = database.apply(file).await?;
+                        writeln!(out, "{} applied in {} ms", file.name, took.as_millis())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
