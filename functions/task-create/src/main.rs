@@ -1,1 +1,25 @@
-fn main() {}
+//! `POST /users/{user_id}/tasks`: make a task.
+
+use api::{App, Problem, Request, Response, created, nullable, ok, required};
+use db::Created;
+use domain::{Description, NewTask, TaskId, Title};
+
+#[tokio::main]
+async fn main() -> Result<(), api::Error> {
+    api::serve(handle).await
+}
+
+/// 201 with the task; 200 when the `Idempotency-Key` has made it before.
+async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
+    let caller = app.caller(request)?; // 401, 400, 403
+    let key = request.idempotency_key()?; // 400
+    let (title, description) = request.json((required::<Title>("title"), nullable::<Description>("description")))?; // 400, 413, 415, 422
+    let id = key.map_or_else(TaskId::random, |key| TaskId::derived(caller.user, key));
+    let new = NewTask { id, title, description: description.flatten() };
+    let created_or_found = app.db.create_task(caller, &new).await?; // 401, 503
+    Ok(match created_or_found {
+        Created::Found(task) if key.is_some() => ok(&task),
+        // Found without a key, it was made by an earlier attempt of this very request.
+        Created::New(task) | Created::Found(task) => created(&format!("/users/{}/tasks/{id}", caller.user), &task),
+    })
+}

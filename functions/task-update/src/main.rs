@@ -1,1 +1,26 @@
-fn main() {}
+//! `PUT /users/{user_id}/tasks/{task_id}`: change one of the caller's tasks.
+
+use api::{App, Problem, Request, Response, nullable, ok, optional};
+use domain::{Description, TaskChanges, Title};
+
+#[tokio::main]
+async fn main() -> Result<(), api::Error> {
+    api::serve(handle).await
+}
+
+/// 200 with the task: a field left out keeps its value, a null description clears it. 403 when the caller has no such
+/// task; 422 when there is nothing to change.
+async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
+    let (caller, task) = app.caller_of_task(request)?; // 401, 400, 403
+    let (title, description, completed) = request.json((
+        optional::<Title>("title"),
+        nullable::<Description>("description"),
+        optional::<bool>("completed"),
+    ))?; // 400, 413, 415, 422
+    if title.is_none() && description.is_none() && completed.is_none() {
+        return Err(Problem::unprocessable_body("must have at least one field")); // 422
+    }
+    let changes = TaskChanges { title, description, completed };
+    let task = app.db.update_task(caller, task, &changes).await?; // 401, 403, 503
+    Ok(ok(&task))
+}

@@ -1,1 +1,15 @@
-fn main() {}
+//! `DELETE /users/{user_id}`: delete the caller's account with all its tasks.
+
+use api::{App, Problem, Request, Response, no_content};
+
+#[tokio::main]
+async fn main() -> Result<(), api::Error> {
+    api::serve(handle).await
+}
+
+/// 204.
+async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
+    let caller = app.caller(request)?; // 401, 400, 403
+    app.db.delete_user(caller).await?; // 401, 503
+    Ok(no_content())
+}

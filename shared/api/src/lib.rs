@@ -1,0 +1,36 @@
+//! The HTTP side of every function: what a request is, what a response is, and how one becomes the other.
+//!
+//! A function is one row of the contract. Its `main` hands [`serve`] an `async fn` that reads like that row:
+//!
+//! ```no_run
+//! use api::{App, Problem, Request, Response, no_content};
+//!
+//! async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
+//!     let (caller, task) = app.caller_of_task(request)?; // 401, 400, 403
+//!     app.db.delete_task(caller, task).await?; // 401, 403, 503
+//!     Ok(no_content())
+//! }
+//! ```
+//!
+//! What a function needs to be configured follows from the type of its first argument: [`Open`] has the database
+//! alone, [`App`] verifies tokens as well, and only [`Issuer`] holds the key that signs them.
+
+mod config;
+mod cursor;
+mod event;
+mod fields;
+mod log;
+mod problem;
+mod request;
+mod response;
+mod serve;
+mod state;
+
+pub use config::Error;
+pub use cursor::{read_cursor, write_cursor};
+pub use fields::{Field, Fields, FromJson, nullable, optional, required};
+pub use problem::{FieldError, Problem};
+pub use request::Request;
+pub use response::{Response, created, no_content, ok, with_next};
+pub use serve::{Handler, serve};
+pub use state::{App, Issuer, Open, State};

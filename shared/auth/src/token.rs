@@ -116,8 +116,7 @@ impl Verifier {
     pub fn verify(&self, token: &str) -> Result<Caller, InvalidToken> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken)?;
         let key = header.kid.and_then(|id| self.keys.get(&id)).ok_or(InvalidToken)?;
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|_| InvalidToken)?.claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|_| InvalidToken)?.claims;
         let user = UserId::parse(&claims.sub).filter(|_| claims.sub == claims.user_id).ok_or(InvalidToken)?;
         Ok(Caller { user, token_version: TokenVersion(claims.token_version) })
     }

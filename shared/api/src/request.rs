@@ -1,0 +1,175 @@
+use std::{collections::HashMap, sync::OnceLock};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use db::ClientAddress;
+use domain::UserId;
+
+use crate::{Fields, Problem, event::Event, fields::Object};
+
+/// The largest body: 64 KiB.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A request as the gateway passed it on.
+pub struct Request {
+    /// The gateway's name for it.
+    pub(crate) id: String,
+    /// Method and path, the path's ids replaced by their names.
+    pub(crate) route: String,
+    path_parameters: HashMap<String, String>,
+    query: String,
+    /// By lower-case name.
+    headers: HashMap<String, String>,
+    /// `None` when it was said to be base64 and is not.
+    body: Option<Vec<u8>>,
+    client: String,
+    user: OnceLock<UserId>,
+}
+
+impl Request {
+    /// Takes an event apart. `fallback_id` names the request where the gateway did not.
+    pub(crate) fn new(event: Event, fallback_id: &str) -> Self {
+        let path = event.path_parameters.iter().fold(event.raw_path, |path, (name, value)| {
+            if value.is_empty() { path } else { path.replace(value, &format!("{{{name}}}")) }
+        });
+        let body = event.body.unwrap_or_default();
+        Self {
+            id: event.request_context.request_id.unwrap_or_else(|| fallback_id.to_owned()),
+            route: format!("{} {path}", event.request_context.http.method),
+            path_parameters: event.path_parameters,
+            query: event.raw_query_string,
+            headers: event.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+            body: if event.is_base64_encoded { BASE64_STANDARD.decode(body).ok() } else { Some(body.into_bytes()) },
+            client: event.request_context.http.source_ip.unwrap_or_default(),
+            user: OnceLock::new(),
+        }
+    }
+
+    /// A header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// The network address the gateway saw, which no header can change.
+    pub fn client(&self) -> ClientAddress {
+        ClientAddress(self.client.clone())
+    }
+
+    /// The `Idempotency-Key`, if there is one: 1 to 255 visible ASCII characters.
+    ///
+    /// # Errors
+    /// 400 when it is anything else.
+    pub fn idempotency_key(&self) -> Result<Option<&str>, Problem> {
+        match self.header("idempotency-key") {
+            Some(key) if !(1..=255).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Err(Problem::BadHeader("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
+            }
+            key => Ok(key),
+        }
+    }
+
+    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1), if there is one.
+    pub(crate) fn bearer_token(&self) -> Option<&str> {
+        let (scheme, token) = self.header("authorization")?.trim().split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// An id in the path.
+    pub(crate) fn path_id<T>(&self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Problem> {
+        self.path_parameters.get(name).and_then(|text| parse(text)).ok_or(Problem::BadPath(name))
+    }
+
+    /// The parameters of the query string, in the order of their names.
+    ///
+    /// # Errors
+    /// 400 when there is one of another name, one given twice, or a U+0000.
+    pub fn query<const N: usize>(&self, names: [&'static str; N]) -> Result<[Option<String>; N], Problem> {
+        let mut values = [const { None }; N];
+        for (name, value) in form_urlencoded::parse(self.query.as_bytes()) {
+            let Some(index) = names.iter().position(|known| *known == name) else {
+                return Err(Problem::UnknownParameter(name.into_owned()));
+            };
+            if value.contains('\0') {
+                return Err(Problem::BadParameter(names[index], "must not contain the character U+0000"));
+            }
+            if values[index].replace(value.into_owned()).is_some() {
+                return Err(Problem::BadParameter(names[index], "must not be given twice"));
+            }
+        }
+        Ok(values)
+    }
+
+    /// The fields of the body, a JSON object.
+    ///
+    /// # Errors
+    /// 415, 413, 400 and 422, as the contract's section on bodies has them.
+    pub fn json<F: Fields>(&self, fields: F) -> Result<F::Values, Problem> {
+        let media_type = self.header("content-type").unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        let body = self.body.as_ref().ok_or_else(|| Problem::BadBody("The body is not valid base64.".to_owned()))?;
+        if body.len() > MAX_BODY_BYTES {
+            return Err(Problem::BodyTooLarge);
+        }
+        Object::parse(body)?.read(fields)
+    }
+
+    /// Remembers whose request it is, for its log line.
+    pub(crate) fn note_user(&self, user: UserId) {
+        self.user.get_or_init(|| user);
+    }
+
+    /// Whose request it is, once the token has said so.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        self.user.get().copied()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn request(event: serde_json::Value) -> Request {
+        Request::new(serde_json::from_value(event).unwrap(), "fallback")
+    }
+
+    fn bearer(value: &str) -> Option<String> {
+        let request = request(serde_json::json!({"headers": {"Authorization": value}}));
+        request.bearer_token().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
+        assert_eq!(bearer("bEaReR  abc "), Some("abc".to_owned()));
+        for value in ["", "abc", "Bearer", "Bearer ", "Basic abc", "Bearerabc"] {
+            assert_eq!(bearer(value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_route_names_ids_instead_of_showing_them() {
+        let request = request(serde_json::json!({
+            "rawPath": "/users/u-1/tasks/t-1",
+            "pathParameters": {"user_id": "u-1", "task_id": "t-1"},
+            "requestContext": {"http": {"method": "GET"}},
+        }));
+        assert_eq!(request.route, "GET /users/{user_id}/tasks/{task_id}");
+    }
+
+    #[test]
+    fn an_event_with_nothing_in_it_is_a_request() {
+        assert_eq!(request(serde_json::json!({})).id, "fallback");
+        let nulls = serde_json::json!({"pathParameters": null, "headers": null, "rawQueryString": null, "body": null});
+        assert_eq!(request(nulls).id, "fallback");
+    }
+
+    #[test]
+    fn query_parameters_are_decoded_and_known() {
+        let query = |text: &str| request(serde_json::json!({"rawQueryString": text})).query(["a", "b"]);
+        assert_eq!(query("b=1%202+3").unwrap(), [None, Some("1 2 3".to_owned())]);
+        assert!(matches!(query("c=1"), Err(Problem::UnknownParameter(name)) if name == "c"));
+        assert!(matches!(query("a=1&a=2"), Err(Problem::BadParameter("a", _))));
+        assert!(matches!(query("a=%00"), Err(Problem::BadParameter("a", _))));
+    }
+}

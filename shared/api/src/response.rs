@@ -1,0 +1,57 @@
+use lambda_http::{
+    Body,
+    http::{
+        self, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, LINK, LOCATION, X_CONTENT_TYPE_OPTIONS},
+    },
+};
+use serde::Serialize;
+
+/// What a function answers.
+pub type Response = http::Response<Body>;
+
+/// 200 with a body.
+pub fn ok(body: &impl Serialize) -> Response {
+    with_json(StatusCode::OK, body)
+}
+
+/// 201 with a body, and where it can be found from now on.
+pub fn created(location: &str, body: &impl Serialize) -> Response {
+    let mut response = with_json(StatusCode::CREATED, body);
+    // A path of ids and a query of ours: always a good header value.
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// The response with a `Link` to the next page of a list (RFC 8288).
+pub fn with_next(mut response: Response, target: &str) -> Response {
+    if let Ok(link) = HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")) {
+        response.headers_mut().insert(LINK, link);
+    }
+    response
+}
+
+/// 204.
+pub fn no_content() -> Response {
+    bare(StatusCode::NO_CONTENT, Body::Empty)
+}
+
+/// Any status with a JSON body.
+pub(crate) fn with_json(status: StatusCode, body: &impl Serialize) -> Response {
+    // Serialising into memory fails only for a map with keys that are no strings; there is none.
+    let body = serde_json::to_string(body).unwrap_or_default();
+    let mut response = bare(status, Body::Text(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A response with the headers that all have.
+fn bare(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

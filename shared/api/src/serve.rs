@@ -1,0 +1,158 @@
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::FutureExt;
+use lambda_http::{LambdaEvent, aws_lambda_events::apigw::ApiGatewayV2httpResponse, lambda_runtime, service_fn};
+
+use crate::{Error, Problem, Request, Response, State, event::Event, log};
+
+/// How long a request may take. Shorter than the function's timeout, which is shorter than the gateway's 30 s; long
+/// enough to sit out a restart of the database.
+const BUDGET: Duration = Duration::from_secs(10);
+
+/// What is kept back from Lambda's own deadline to send an answer.
+const RESERVE: Duration = Duration::from_millis(500);
+
+/// An `async fn(&State, &Request) -> Result<Response, Problem>`: what every function is.
+pub trait Handler<'a, S: 'a>: Fn(&'a S, &'a Request) -> Self::Answer + Copy + Send + Sync + 'static {
+    /// What the `async fn` returns.
+    type Answer: Future<Output = Result<Response, Problem>> + Send;
+}
+
+impl<'a, S: 'a, F, A> Handler<'a, S> for F
+where
+    F: Fn(&'a S, &'a Request) -> A + Copy + Send + Sync + 'static,
+    A: Future<Output = Result<Response, Problem>> + Send,
+{
+    type Answer = A;
+}
+
+/// Starts the function and answers requests until Lambda ends it.
+///
+/// Every invocation succeeds, as far as Lambda can tell: what goes wrong is an answer, never an invocation error,
+/// which would give the client the gateway's own.
+///
+/// # Errors
+/// A setting that is missing or of no use, or the end of the Lambda runtime.
+pub async fn serve<S, H>(handle: H) -> Result<(), Error>
+where
+    S: State,
+    H: for<'a> Handler<'a, S>,
+{
+    log::start();
+    let state = Arc::new(S::start().await?);
+    let service = service_fn(move |event: LambdaEvent<Event>| {
+        let state = Arc::clone(&state);
+        async move {
+            let deadline = Instant::now() + BUDGET.min(left_of(event.context.deadline));
+            let request = Request::new(event.payload, &event.context.request_id);
+            Ok::<_, Infallible>(for_the_gateway(respond(&*state, &request, handle, deadline).await))
+        }
+    });
+    lambda_runtime::run_concurrent(service).await.map_err(|error| Error::Runtime(error.to_string()))
+}
+
+/// Answers one request, whatever happens, and writes its line.
+async fn respond<S, H>(state: &S, request: &Request, handle: H, deadline: Instant) -> Response
+where
+    S: Sync,
+    H: for<'a> Handler<'a, S>,
+{
+    let started = Instant::now();
+    let work = AssertUnwindSafe(async { handle(state, request).await }).catch_unwind();
+    let (outcome, usage) = db::within(deadline, work).await;
+    let (response, problem) = match outcome.unwrap_or_else(|_| Err(Problem::Internal("panic".to_owned()))) {
+        Ok(response) => (response, None),
+        Err(problem) => (problem.respond(request), Some(problem)),
+    };
+    log::request(request, response.status(), problem.as_ref(), started.elapsed(), usage);
+    response
+}
+
+/// What is left until a deadline of Lambda's, in milliseconds since 1970, less the reserve.
+fn left_of(deadline: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(deadline).saturating_sub(now).saturating_sub(RESERVE)
+}
+
+/// The form the gateway takes an answer in.
+fn for_the_gateway(response: Response) -> ApiGatewayV2httpResponse {
+    let (parts, body) = response.into_parts();
+    let mut answer = ApiGatewayV2httpResponse::default();
+    answer.status_code = parts.status.as_u16().into();
+    answer.headers = parts.headers;
+    answer.body = Some(body);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{no_content, request::tests::request};
+
+    async fn body_of(response: Response) -> Value {
+        let Body::Text(text) = response.into_body() else { panic!("a text is expected") };
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + BUDGET
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_tells_nothing_and_the_next_request_is_served() {
+        async fn panics_once(calls: &std::sync::atomic::AtomicU32, _: &Request) -> Result<Response, Problem> {
+            match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                0 => panic!("secret"),
+                _ => Ok(no_content()),
+            }
+        }
+        let calls = std::sync::atomic::AtomicU32::new(0);
+        let request = request(json!({"requestContext": {"requestId": "r-1"}}));
+        let response = respond(&calls, &request, panics_once, soon()).await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(
+            body_of(response).await,
+            json!({
+                "type": "about:blank", "title": "Internal Server Error", "status": 500,
+                "detail": "Something went wrong on our side.", "request_id": "r-1",
+            })
+        );
+        assert_eq!(respond(&calls, &request, panics_once, soon()).await.status(), 204);
+    }
+
+    #[tokio::test]
+    async fn a_problem_says_when_to_come_back_in_whole_seconds() {
+        async fn throttles((): &(), _: &Request) -> Result<Response, Problem> {
+            Err(Problem::TooManyAttempts(Duration::from_millis(1_001)))
+        }
+        let response = respond(&(), &request(json!({})), throttles, soon()).await;
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &"2".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_answer_has_the_form_the_gateway_takes() {
+        let answer = for_the_gateway(crate::created("/users/1", &json!({"id": 1})));
+        let answer = serde_json::to_value(answer).unwrap();
+        assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(201), &json!(r#"{"id":1}"#)));
+        assert_eq!(answer["headers"]["location"], "/users/1");
+        assert_eq!(answer["headers"]["cache-control"], "no-store");
+        assert_eq!(answer["headers"]["x-content-type-options"], "nosniff");
+    }
+
+    #[test]
+    fn a_request_ends_before_lambda_ends_it() {
+        let in_3_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(3);
+        let left = left_of(u64::try_from(in_3_s.as_millis()).unwrap());
+        assert!(left > Duration::from_secs(2) && left <= Duration::from_millis(2_500));
+        assert_eq!(left_of(0), Duration::ZERO);
+    }
+}

@@ -1,0 +1,195 @@
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use native_tls::{Certificate, TlsConnector};
+use postgres_native_tls::MakeTlsConnector;
+use tokio::{sync::Mutex, time::timeout};
+use tokio_postgres::{
+    Client, Row,
+    config::SslMode,
+    types::{ToSql, Type},
+};
+
+use crate::{
+    Error,
+    error::{Verdict, judge},
+    retry::Attempts,
+};
+
+/// A statement's parameters, each with the type it is sent as: naming them saves the round trip of asking.
+pub(crate) type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+
+/// Where the database is, and whom to trust there.
+#[derive(Clone)]
+pub struct Config {
+    postgres: tokio_postgres::Config,
+    tls: MakeTlsConnector,
+}
+
+/// A setting that cannot be used. Its text holds nothing of the URL, which has a password in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidConfig {
+    /// Not of the form `postgresql://user:password@host/database?sslmode=require`.
+    #[error("is not a PostgreSQL connection URL such as postgresql://user:password@host/database?sslmode=require")]
+    Url,
+    /// `sslmode` asks for less than TLS.
+    #[error("must say sslmode=require (or leave sslmode out): connections are always encrypted and verified")]
+    Insecure,
+    /// The certificate of the extra authority cannot be read.
+    #[error("is not a file of certificates in PEM form")]
+    Certificate,
+    /// The TLS library does not start.
+    #[error("cannot be used: the TLS library does not start")]
+    Tls,
+}
+
+impl Config {
+    /// Reads a connection URL, Neon's pooled one for instance. TLS is required whatever the URL says, and the
+    /// server's certificate and name are verified against the system's authorities and, if given, one more (PEM).
+    ///
+    /// # Errors
+    /// [`InvalidConfig`]: what is wrong with the URL or the certificate.
+    pub fn new(url: &str, authority: Option<&[u8]>) -> Result<Self, InvalidConfig> {
+        let mut postgres = tokio_postgres::Config::from_str(url).map_err(|_| InvalidConfig::Url)?;
+        if postgres.get_hosts().is_empty() {
+            return Err(InvalidConfig::Url);
+        }
+        if postgres.get_ssl_mode() == SslMode::Disable {
+            return Err(InvalidConfig::Insecure);
+        }
+        postgres.ssl_mode(SslMode::Require);
+        // A connection that swallows everything is given up by the kernel, too.
+        postgres.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(10));
+
+        let mut tls = TlsConnector::builder();
+        if let Some(pem) = authority {
+            tls.add_root_certificate(Certificate::from_pem(pem).map_err(|_| InvalidConfig::Certificate)?);
+        }
+        let tls = MakeTlsConnector::new(tls.build().map_err(|_| InvalidConfig::Tls)?);
+        Ok(Self { postgres, tls })
+    }
+}
+
+/// The one connection of an execution environment: opened while it starts, reopened when it is gone.
+///
+/// Requests share it; their statements are independent, so they may be in flight together.
+pub struct Database {
+    config: Config,
+    connection: Mutex<Option<Arc<Client>>>,
+}
+
+impl Database {
+    /// Opens the connection. A database that cannot be reached is no error here: each request tries again.
+    pub async fn open(config: Config) -> Self {
+        let database = Self { config, connection: Mutex::new(None) };
+        if database.ping().await.is_err() {
+            tracing::warn!("the database cannot be reached yet");
+        }
+        database
+    }
+
+    /// Asks the database for an answer, any answer.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.query("SELECT 1", &[]).await.map(drop)
+    }
+
+    /// Runs a statement that may be repeated, until it has an answer or the budget is spent.
+    pub(crate) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        self.query_told(sql, params).await.map(|(rows, _)| rows)
+    }
+
+    /// As [`Database::query`]; says also whether an earlier attempt may have been carried out.
+    pub(crate) async fn query_told(&self, sql: &str, params: Params<'_>) -> Result<(Vec<Row>, bool), Error> {
+        let mut attempts = Attempts::start();
+        while let Some(limit) = attempts.next() {
+            let verdict = match timeout(limit, self.attempt(sql, params)).await {
+                Ok(Ok(rows)) => return Ok((rows, attempts.is_repeat())),
+                Ok(Err(error)) => judge(&error),
+                Err(_elapsed) => Verdict::Repeat,
+            };
+            match verdict {
+                Verdict::Fail(error) => return Err(error),
+                Verdict::GiveUp => return Err(self.forget().await),
+                Verdict::Repeat => drop(self.forget().await),
+            }
+            attempts.pause().await;
+        }
+        Err(Error::Unavailable)
+    }
+
+    async fn attempt(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+        self.client().await?.query_typed(sql, params).await
+    }
+
+    /// The open connection, or a new one.
+    async fn client(&self) -> Result<Arc<Client>, tokio_postgres::Error> {
+        let mut connection = self.connection.lock().await;
+        if let Some(client) = connection.as_ref() {
+            // After a thaw the task that owns the socket has not seen yet that it is closed: let it look.
+            tokio::task::yield_now().await;
+            if !client.is_closed() {
+                return Ok(Arc::clone(client));
+            }
+        }
+        let (client, driver) = self.config.postgres.connect(self.config.tls.clone()).await?;
+        tokio::spawn(async move {
+            // What ends the connection is told to the statement that waits for it.
+            let _ = driver.await;
+        });
+        let client = Arc::new(client);
+        *connection = Some(Arc::clone(&client));
+        Ok(client)
+    }
+
+    /// Drops the connection, so that the next attempt opens one.
+    async fn forget(&self) -> Error {
+        *self.connection.lock().await = None;
+        Error::Unavailable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invalid(url: &str) -> Option<InvalidConfig> {
+        Config::new(url, None).err()
+    }
+
+    #[test]
+    fn neons_pooled_url_is_taken_as_it_is() {
+        let url = "postgresql://owner:secret@ep-x-pooler.eu-central-1.aws.neon.tech/app?sslmode=require&channel_binding=require";
+        assert_eq!(invalid(url), None);
+    }
+
+    #[test]
+    fn tls_is_required_even_where_the_url_only_prefers_it() {
+        for url in ["postgresql://u:p@localhost/app", "postgresql://u:p@localhost/app?sslmode=prefer"] {
+            assert_eq!(
+                Config::new(url, None).map(|config| config.postgres.get_ssl_mode()).ok(),
+                Some(SslMode::Require)
+            );
+        }
+    }
+
+    #[test]
+    fn a_url_that_forbids_tls_is_refused() {
+        assert_eq!(invalid("postgresql://u:p@localhost/app?sslmode=disable"), Some(InvalidConfig::Insecure));
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_without_quoting_it() {
+        for url in ["", "postgresql://", "mysql://u:hidden@h/d", "postgresql://u:hidden@h/d?sslmode=verify-full"] {
+            assert_eq!(invalid(url), Some(InvalidConfig::Url), "{url}");
+        }
+        assert!(!InvalidConfig::Url.to_string().contains("hidden"));
+    }
+
+    #[test]
+    fn a_broken_certificate_is_refused() {
+        let broken = Config::new("postgresql://u:p@localhost/app", Some(b"no certificate"));
+        assert_eq!(broken.err(), Some(InvalidConfig::Certificate));
+    }
+}

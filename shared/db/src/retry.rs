@@ -1,0 +1,90 @@
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
+
+/// How long one attempt may take, connecting included. Several fit into a request's budget.
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// The budget where no request has set one: that of opening the connection while the function starts.
+const START_UP: Duration = Duration::from_secs(3);
+
+/// What a request asked of the database, for its log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Attempts made: the number of statements when nothing failed.
+    pub attempts: u32,
+    /// Time spent waiting for the database, pauses between attempts included.
+    pub time: Duration,
+}
+
+struct Budget {
+    deadline: Instant,
+    usage: Cell<Usage>,
+}
+
+tokio::task_local! {
+    static BUDGET: Budget;
+}
+
+/// Runs a request's work: no statement in it starts, or goes on, after the deadline.
+pub async fn within<T>(deadline: Instant, work: impl Future<Output = T>) -> (T, Usage) {
+    BUDGET
+        .scope(Budget { deadline, usage: Cell::default() }, async {
+            let output = work.await;
+            (output, BUDGET.with(|budget| budget.usage.get()))
+        })
+        .await
+}
+
+/// The attempts at one statement: how many there were, and when there may be another.
+pub(crate) struct Attempts {
+    started: Instant,
+    deadline: Instant,
+    count: u32,
+}
+
+impl Attempts {
+    /// The longest pause between two attempts.
+    const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+
+    pub(crate) fn start() -> Self {
+        let started = Instant::now();
+        let deadline = BUDGET.try_with(|budget| budget.deadline).unwrap_or(started + START_UP);
+        Self { started, deadline, count: 0 }
+    }
+
+    /// Begins an attempt; how long it may take, or `None` when the budget is spent.
+    pub(crate) fn next(&mut self) -> Option<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        self.count += 1;
+        Some(left.min(ATTEMPT))
+    }
+
+    /// Whether an earlier attempt failed, and may have been carried out all the same.
+    pub(crate) fn is_repeat(&self) -> bool {
+        self.count > 1
+    }
+
+    /// Waits 100, 200, 400 and then 800 ms, each cut by up to a half at random so that those who failed together do
+    /// not come back together.
+    pub(crate) async fn pause(&self) {
+        let pause = (Duration::from_millis(100) * 2_u32.pow((self.count - 1).min(3))).min(Self::LONGEST_PAUSE);
+        let pause = pause.mul_f64(rand::random_range(0.5..=1.0));
+        tokio::time::sleep(pause.min(self.deadline.saturating_duration_since(Instant::now()))).await;
+    }
+}
+
+/// Adds the attempts to the request's usage, however they ended.
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        // There is no request while the function starts.
+        let _ = BUDGET.try_with(|budget| {
+            let Usage { attempts, time } = budget.usage.get();
+            budget.usage.set(Usage { attempts: attempts + self.count, time: time + self.started.elapsed() });
+        });
+    }
+}

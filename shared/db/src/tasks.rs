@@ -1,0 +1,204 @@
+//! The statements on `tasks`. Each begins with the caller's account, found only while the token holds: no row at all
+//! says that the token is dead, a row without a task that the caller has no such task.
+
+use domain::{Caller, Description, NewTask, Page, PageRequest, Position, Task, TaskChanges, TaskId, Title};
+use tokio_postgres::{Row, types::Type};
+
+use crate::{Database, Error};
+
+/// A task that was asked for, and whether asking created it.
+pub enum Created {
+    /// It is new.
+    New(Task),
+    /// It was there: the same id was created before.
+    Found(Task),
+}
+
+impl Database {
+    /// The caller's tasks, newest first.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`].
+    pub async fn list_tasks(&self, caller: Caller, request: PageRequest) -> Result<Page, Error> {
+        // One more than the page holds is read: it says that there is a next page.
+        let sql = "
+            SELECT task.*
+            FROM users
+            LEFT JOIN LATERAL (
+                SELECT *
+                FROM tasks
+                WHERE user_id = users.id
+                  AND ($3::boolean IS NULL OR completed = $3)
+                  AND ($4::timestamp IS NULL OR (created_at, id) < ($4, $5::uuid))
+                ORDER BY created_at DESC, id DESC
+                LIMIT $6
+            ) AS task ON true
+            WHERE users.id = $1 AND users.token_version = $2
+            ORDER BY task.created_at DESC, task.id DESC";
+        let size = usize::from(request.size.get());
+        let rows = self
+            .query(
+                sql,
+                &[
+                    (caller.user.as_uuid(), Type::UUID),
+                    (&caller.token_version.0, Type::INT4),
+                    (&request.completed, Type::BOOL),
+                    (&request.after.map(|after| *after.created_at.as_utc()), Type::TIMESTAMP),
+                    (&request.after.map(|after| *after.id.as_uuid()), Type::UUID),
+                    (&(i64::from(request.size.get()) + 1), Type::INT8),
+                ],
+            )
+            .await?;
+        if rows.is_empty() {
+            return Err(Error::TokenDead);
+        }
+        let mut tasks = rows.iter().filter_map(|row| task(row).transpose()).collect::<Result<Vec<_>, _>>()?;
+        let more = tasks.len() > size;
+        tasks.truncate(size);
+        let next = tasks.last().filter(|_| more).map(|last| Position { created_at: last.created_at, id: last.id });
+        Ok(Page { tasks, next })
+    }
+
+    /// Creates a task, or finds the one that was created under its id before.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`].
+    pub async fn create_task(&self, caller: Caller, new: &NewTask) -> Result<Created, Error> {
+        let sql = "
+            WITH caller AS (
+                SELECT id FROM users WHERE id = $1 AND token_version = $2
+            ), created AS (
+                INSERT INTO tasks (id, user_id, title, description)
+                SELECT $3, id, $4, $5 FROM caller
+                ON CONFLICT (id) DO NOTHING
+                RETURNING *
+            ), task AS (
+                SELECT true AS is_new, * FROM created
+                UNION ALL
+                SELECT false, * FROM tasks WHERE id = $3 AND user_id = $1
+            )
+            SELECT task.* FROM caller LEFT JOIN task ON true";
+        // When the same id is being created elsewhere, the insert waits for it and does nothing, but the statement
+        // began too early to see the other's row. Then it is sent once more.
+        for _ in 0..2 {
+            let rows = self
+                .query(
+                    sql,
+                    &[
+                        (caller.user.as_uuid(), Type::UUID),
+                        (&caller.token_version.0, Type::INT4),
+                        (new.id.as_uuid(), Type::UUID),
+                        (&new.title.as_str(), Type::TEXT),
+                        (&new.description.as_ref().map(Description::as_str), Type::TEXT),
+                    ],
+                )
+                .await?;
+            let row = rows.first().ok_or(Error::TokenDead)?;
+            if let Some(task) = task(row)? {
+                return Ok(if row.try_get("is_new")? { Created::New(task) } else { Created::Found(task) });
+            }
+        }
+        Err(Error::Unavailable)
+    }
+
+    /// One of the caller's tasks.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`], [`Error::NoSuchTask`].
+    pub async fn task(&self, caller: Caller, id: TaskId) -> Result<Task, Error> {
+        let sql = "
+            SELECT tasks.*
+            FROM users
+            LEFT JOIN tasks ON tasks.id = $3 AND tasks.user_id = users.id
+            WHERE users.id = $1 AND users.token_version = $2";
+        let rows = self
+            .query(
+                sql,
+                &[
+                    (caller.user.as_uuid(), Type::UUID),
+                    (&caller.token_version.0, Type::INT4),
+                    (id.as_uuid(), Type::UUID),
+                ],
+            )
+            .await?;
+        task(rows.first().ok_or(Error::TokenDead)?)?.ok_or(Error::NoSuchTask)
+    }
+
+    /// Changes one of the caller's tasks.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`], [`Error::NoSuchTask`].
+    pub async fn update_task(&self, caller: Caller, id: TaskId, changes: &TaskChanges) -> Result<Task, Error> {
+        let sql = "
+            WITH caller AS (
+                SELECT id FROM users WHERE id = $1 AND token_version = $2
+            ), updated AS (
+                UPDATE tasks
+                SET title = COALESCE($4, title),
+                    description = CASE WHEN $5 THEN $6 ELSE description END,
+                    completed = COALESCE($7, completed)
+                FROM caller
+                WHERE tasks.id = $3 AND tasks.user_id = caller.id
+                RETURNING tasks.*
+            )
+            SELECT updated.* FROM caller LEFT JOIN updated ON true";
+        let rows = self
+            .query(
+                sql,
+                &[
+                    (caller.user.as_uuid(), Type::UUID),
+                    (&caller.token_version.0, Type::INT4),
+                    (id.as_uuid(), Type::UUID),
+                    (&changes.title.as_ref().map(Title::as_str), Type::TEXT),
+                    (&changes.description.is_some(), Type::BOOL),
+                    (&changes.description.as_ref().and_then(Option::as_ref).map(Description::as_str), Type::TEXT),
+                    (&changes.completed, Type::BOOL),
+                ],
+            )
+            .await?;
+        task(rows.first().ok_or(Error::TokenDead)?)?.ok_or(Error::NoSuchTask)
+    }
+
+    /// Deletes one of the caller's tasks.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`], [`Error::NoSuchTask`].
+    pub async fn delete_task(&self, caller: Caller, id: TaskId) -> Result<(), Error> {
+        let sql = "
+            WITH caller AS (
+                SELECT id FROM users WHERE id = $1 AND token_version = $2
+            ), deleted AS (
+                DELETE FROM tasks
+                USING caller
+                WHERE tasks.id = $3 AND tasks.user_id = caller.id
+                RETURNING tasks.id
+            )
+            SELECT deleted.id FROM caller LEFT JOIN deleted ON true";
+        let (rows, repeat) = self
+            .query_told(
+                sql,
+                &[
+                    (caller.user.as_uuid(), Type::UUID),
+                    (&caller.token_version.0, Type::INT4),
+                    (id.as_uuid(), Type::UUID),
+                ],
+            )
+            .await?;
+        let deleted: Option<uuid::Uuid> = rows.first().ok_or(Error::TokenDead)?.try_get("id")?;
+        if deleted.is_none() && !repeat { Err(Error::NoSuchTask) } else { Ok(()) }
+    }
+}
+
+/// The task in a row, unless the row says that there is none.
+fn task(row: &Row) -> Result<Option<Task>, Error> {
+    let Some(id) = row.try_get::<_, Option<uuid::Uuid>>("id")? else { return Ok(None) };
+    Ok(Some(Task {
+        id: id.into(),
+        user_id: row.try_get::<_, uuid::Uuid>("user_id")?.into(),
+        title: row.try_get("title")?,
+        description: row.try_get("description")?,
+        completed: row.try_get("completed")?,
+        created_at: row.try_get::<_, chrono::NaiveDateTime>("created_at")?.into(),
+        updated_at: row.try_get::<_, chrono::NaiveDateTime>("updated_at")?.into(),
+    }))
+}

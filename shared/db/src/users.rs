@@ -1,0 +1,105 @@
+//! The statements on `users`.
+
+use domain::{Caller, Email, PasswordHash, TokenVersion, User, UserChanges, UserId};
+use tokio_postgres::{Row, types::Type};
+
+use crate::{Constraint, Database, Error};
+
+impl Database {
+    /// Creates an account.
+    ///
+    /// # Errors
+    /// [`Error::Violated`] with [`Constraint::EmailTaken`] when the address has one.
+    pub async fn create_user(&self, id: UserId, email: &Email, hash: &PasswordHash) -> Result<User, Error> {
+        // Whoever comes second waits for the first, inserts nothing, and finds no account of this id.
+        let sql = "
+            WITH created AS (
+                INSERT INTO users (id, email, password_hash)
+                VALUES ($1, $2, $3)
+                ON CONFLICT DO NOTHING
+                RETURNING id, email, created_at, updated_at
+            )
+            SELECT id, email, created_at, updated_at FROM created
+            UNION ALL
+            SELECT id, email, created_at, updated_at FROM users WHERE id = $1";
+        let rows = self
+            .query(sql, &[(id.as_uuid(), Type::UUID), (&email.as_str(), Type::TEXT), (&hash.as_str(), Type::TEXT)])
+            .await?;
+        rows.first().map_or(Err(Error::Violated(Constraint::EmailTaken)), user)
+    }
+
+    /// The caller's account.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`].
+    pub async fn user(&self, caller: Caller) -> Result<User, Error> {
+        let sql = "
+            SELECT id, email, created_at, updated_at
+            FROM users
+            WHERE id = $1 AND token_version = $2";
+        let rows =
+            self.query(sql, &[(caller.user.as_uuid(), Type::UUID), (&caller.token_version.0, Type::INT4)]).await?;
+        user(rows.first().ok_or(Error::TokenDead)?)
+    }
+
+    /// The hash of the caller's password.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`].
+    pub async fn password_hash(&self, caller: Caller) -> Result<PasswordHash, Error> {
+        let sql = "SELECT password_hash FROM users WHERE id = $1 AND token_version = $2";
+        let rows =
+            self.query(sql, &[(caller.user.as_uuid(), Type::UUID), (&caller.token_version.0, Type::INT4)]).await?;
+        Ok(PasswordHash::new(rows.first().ok_or(Error::TokenDead)?.try_get("password_hash")?))
+    }
+
+    /// Changes the caller's account. A new password ends every token there is.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`]; [`Error::Violated`] with [`Constraint::EmailTaken`] when another account has the address.
+    pub async fn update_user(&self, caller: Caller, changes: &UserChanges) -> Result<User, Error> {
+        // A repeat finds the version already moved on, but under the hash this very request made.
+        let sql = "
+            UPDATE users
+            SET email = COALESCE($3, email),
+                password_hash = COALESCE($4, password_hash),
+                token_version = $5
+            WHERE id = $1 AND (token_version = $2 OR (token_version = $5 AND password_hash = $4))
+            RETURNING id, email, created_at, updated_at";
+        let TokenVersion(version) = caller.token_version;
+        let next_version = if changes.password_hash.is_some() { version.wrapping_add(1) } else { version };
+        let rows = self
+            .query(
+                sql,
+                &[
+                    (caller.user.as_uuid(), Type::UUID),
+                    (&version, Type::INT4),
+                    (&changes.email.as_ref().map(Email::as_str), Type::TEXT),
+                    (&changes.password_hash.as_ref().map(PasswordHash::as_str), Type::TEXT),
+                    (&next_version, Type::INT4),
+                ],
+            )
+            .await?;
+        user(rows.first().ok_or(Error::TokenDead)?)
+    }
+
+    /// Deletes the caller's account, and with it, by `fk_tasks_user_id`, every task of theirs.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`].
+    pub async fn delete_user(&self, caller: Caller) -> Result<(), Error> {
+        let sql = "DELETE FROM users WHERE id = $1 AND token_version = $2 RETURNING id";
+        let (rows, repeat) =
+            self.query_told(sql, &[(caller.user.as_uuid(), Type::UUID), (&caller.token_version.0, Type::INT4)]).await?;
+        if rows.is_empty() && !repeat { Err(Error::TokenDead) } else { Ok(()) }
+    }
+}
+
+fn user(row: &Row) -> Result<User, Error> {
+    Ok(User {
+        id: row.try_get::<_, uuid::Uuid>("id")?.into(),
+        email: row.try_get("email")?,
+        created_at: row.try_get::<_, chrono::NaiveDateTime>("created_at")?.into(),
+        updated_at: row.try_get::<_, chrono::NaiveDateTime>("updated_at")?.into(),
+    })
+}
