@@ -1,4 +1,5 @@
 //! The whole API, over HTTP, on real parts. `make test` starts them and runs this.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod migrate;
 mod schema;

@@ -1,0 +1,432 @@
+//! `tools/migrate`, run as a program on databases of its own.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use tempfile::TempDir;
+use tests::database::{Migrate, Run, Scratch, connect, direct_url};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_postgres::Client;
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    for (name, sql) in files {
+        fs::write(folder.path().join(name), sql)?;
+    }
+    Ok(folder)
+}
+
+/// Two migrations that leave a trace each time they run.
+fn two() -> Result<TempDir> {
+    folder(&[
+        ("0001_create_runs.sql", "CREATE TABLE runs (version INTEGER); INSERT INTO runs VALUES (1);"),
+        ("0002_run_again.sql", "INSERT INTO runs VALUES (2);"),
+    ])
+}
+
+/// The first column of every row.
+async fn column(client: &Client, sql: &str) -> Result<Vec<String>> {
+    let rows = client.query_typed(sql, &[]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+async fn runs(scratch: &Scratch) -> Result<Vec<String>> {
+    column(&scratch.connect().await?, "SELECT version::text FROM runs ORDER BY version").await
+}
+
+/// Eight processes at once.
+async fn eight(scratch: &Scratch, source: &Path) -> Result<Vec<Run>> {
+    let mut processes = JoinSet::new();
+    for _ in 0..8 {
+        let migrate = Migrate::new(scratch.url(), source)?;
+        processes.spawn(async { migrate.run(&["up"]).await });
+    }
+    processes.join_all().await.into_iter().collect()
+}
+
+#[tokio::test]
+async fn up_applies_what_is_pending_in_order_and_then_nothing() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+
+    let printed = scratch.migrate(source.path(), &["up"]).await?.success()?;
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines.len(), 2, "{printed}");
+    assert!(lines[0].starts_with("0001_create_runs.sql applied in ") && lines[0].ends_with(" ms"), "{printed}");
+    assert!(lines[1].starts_with("0002_run_again.sql applied in "), "{printed}");
+    assert_eq!(runs(&scratch).await?, ["1", "2"]);
+
+    let printed = scratch.migrate(source.path(), &["up"]).await?.success()?;
+    assert!(printed.starts_with("nothing to apply"), "{printed}");
+
+    fs::write(source.path().join("0003_run_later.sql"), "INSERT INTO runs VALUES (3);")?;
+    let printed = scratch.migrate(source.path(), &["up"]).await?.success()?;
+    assert!(printed.starts_with("0003_run_later.sql applied in "), "{printed}");
+    assert_eq!(runs(&scratch).await?, ["1", "2", "3"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_products_migrations_apply_and_apply_once() -> Result<()> {
+    let scratch = Scratch::migrated().await?;
+    let printed = scratch.migrate(&tests::database::migrations(), &["up"]).await?.success()?;
+    assert!(printed.starts_with("nothing to apply"), "{printed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dry_run_lists_what_is_pending_and_leaves_no_trace() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    let tables = "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+
+    let printed = scratch.migrate(source.path(), &["up", "--dry-run"]).await?.success()?;
+    assert_eq!(printed, "0001_create_runs.sql would be applied\n0002_run_again.sql would be applied\n");
+    assert_eq!(column(&scratch.connect().await?, tables).await?, [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn status_shows_what_is_applied_in_utc_and_what_is_pending() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    let header = "version  name                  applied at (UTC)\n";
+    let second = "0002     0002_run_again.sql    pending\n";
+
+    let printed = scratch.migrate(source.path(), &["status"]).await?.success()?;
+    assert_eq!(printed, format!("{header}0001     0001_create_runs.sql  pending\n{second}"));
+
+    fs::rename(source.path().join("0002_run_again.sql"), source.path().join("later"))?;
+    scratch.migrate(source.path(), &["up"]).await?.success()?;
+    fs::rename(source.path().join("later"), source.path().join("0002_run_again.sql"))?;
+    let client = scratch.connect().await?;
+    client.batch_execute("UPDATE _sqlx_migrations SET installed_on = '2026-02-03 04:05:06+00'").await?;
+
+    let printed = scratch.migrate(source.path(), &["status"]).await?.success()?;
+    assert_eq!(printed, format!("{header}0001     0001_create_runs.sql  2026-02-03 04:05:06\n{second}"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_changed_after_it_was_applied_is_refused() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    scratch.migrate(source.path(), &["up"]).await?.success()?;
+    fs::write(source.path().join("0001_create_runs.sql"), "CREATE TABLE runs (version BIGINT);")?;
+    fs::write(source.path().join("0003_run_later.sql"), "INSERT INTO runs VALUES (3);")?;
+
+    for arguments in [&["up"][..], &["up", "--dry-run"], &["status"]] {
+        let run = scratch.migrate(source.path(), arguments).await?;
+        if arguments == ["status"] {
+            assert!(run.stdout.lines().any(|line| line.starts_with("0001") && line.ends_with(", changed since")));
+        }
+        let message = run.failure()?;
+        assert!(message.starts_with("migrate: 0001_create_runs.sql was changed after it was applied"), "{message}");
+    }
+    assert_eq!(runs(&scratch).await?, ["1", "2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_missing_after_it_was_applied_is_refused() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    scratch.migrate(source.path(), &["up"]).await?.success()?;
+    fs::remove_file(source.path().join("0001_create_runs.sql"))?;
+    fs::write(source.path().join("0003_run_later.sql"), "INSERT INTO runs VALUES (3);")?;
+
+    for arguments in [&["up"][..], &["up", "--dry-run"], &["status"]] {
+        let run = scratch.migrate(source.path(), arguments).await?;
+        if arguments == ["status"] {
+            assert!(run.stdout.lines().any(|line| line.starts_with("0001") && line.ends_with(", missing")));
+        }
+        let message = run.failure()?;
+        assert!(message.starts_with("migrate: 0001_create_runs.sql was applied at "), "{message}");
+        assert!(message.contains("is missing from"), "{message}");
+    }
+    assert_eq!(runs(&scratch).await?, ["1", "2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_files_with_one_number_are_refused() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    fs::write(source.path().join("0002_another.sql"), "SELECT 1;")?;
+    let message = scratch.migrate(source.path(), &["up"]).await?.failure()?;
+    assert_eq!(message, "migrate: 0002_another.sql and 0002_run_again.sql have the same number: renumber one of them");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_misnamed_file_is_refused_and_other_kinds_of_files_are_not() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    fs::write(source.path().join("README.md"), "How to write a migration.")?;
+    scratch.migrate(source.path(), &["status"]).await?.success()?;
+
+    fs::write(source.path().join("3-add.sql"), "SELECT 1;")?;
+    let message = scratch.migrate(source.path(), &["up"]).await?.failure()?;
+    assert!(message.starts_with("migrate: 3-add.sql is no migration"), "{message}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_without_migrations_is_refused() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let empty = tempfile::tempdir()?;
+    let message = scratch.migrate(empty.path(), &["up"]).await?.failure()?;
+    assert!(message.starts_with("migrate: there is no migration in "), "{message}");
+    let message = scratch.migrate(&empty.path().join("nowhere"), &["up"]).await?.failure()?;
+    assert!(message.starts_with("migrate: cannot read the migrations in "), "{message}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failing_file_is_named_with_its_error_and_nothing_of_it_stays() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    fs::write(
+        source.path().join("0002_run_again.sql"),
+        "-- é, so that characters and bytes differ.\nINSERT INTO runs VALUES (2);\n\nSELECT nonsense;\n",
+    )?;
+    fs::write(source.path().join("0003_run_later.sql"), "INSERT INTO runs VALUES (3);")?;
+
+    let run = scratch.migrate(source.path(), &["up"]).await?;
+    assert!(run.stdout.starts_with("0001_create_runs.sql applied in "), "{run:?}");
+    assert_eq!(
+        run.failure()?,
+        "migrate: 0002_run_again.sql, line 4 failed and was rolled back: column \"nonsense\" does not exist (42703)"
+    );
+    assert_eq!(runs(&scratch).await?, ["1"]);
+
+    // Once it is mended, it and the rest go in.
+    fs::write(source.path().join("0002_run_again.sql"), "INSERT INTO runs VALUES (2);")?;
+    scratch.migrate(source.path(), &["up"]).await?.success()?;
+    assert_eq!(runs(&scratch).await?, ["1", "2", "3"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failing_file_outside_a_transaction_says_that_it_may_leave_something() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = folder(&[
+        ("0001_create_twins.sql", "CREATE TABLE twins (n INTEGER); INSERT INTO twins VALUES (1), (1);"),
+        ("0002_index_twins.sql", "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY idx_twins_n ON twins (n);"),
+    ])?;
+    let message = scratch.migrate(source.path(), &["up"]).await?.failure()?;
+    assert!(message.starts_with("migrate: 0002_index_twins.sql failed: "), "{message}");
+    assert!(message.contains("(23505)") && message.contains("outside a transaction"), "{message}");
+
+    let status = scratch.migrate(source.path(), &["status"]).await?.success()?;
+    assert!(status.lines().any(|line| line.starts_with("0002") && line.ends_with("pending")), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn eight_at_once_apply_each_file_once() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    fs::write(source.path().join("0003_take_time.sql"), "SELECT pg_sleep(0.5); INSERT INTO runs VALUES (3);")?;
+
+    let mut applied = Vec::new();
+    for run in eight(&scratch, source.path()).await? {
+        let printed = run.success()?;
+        applied.extend(printed.lines().filter(|line| line.contains(" applied in ")).map(|line| line[..4].to_owned()));
+    }
+    applied.sort();
+    assert_eq!(applied, ["0001", "0002", "0003"]);
+    assert_eq!(runs(&scratch).await?, ["1", "2", "3"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_index_is_made_concurrently_while_eight_run_at_once() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = folder(&[
+        ("0001_create_numbers.sql", "CREATE TABLE numbers AS SELECT generate_series(1, 200000) AS n;"),
+        ("0002_index_numbers.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY idx_numbers_n ON numbers (n);"),
+    ])?;
+
+    let mut applied = 0;
+    for run in eight(&scratch, source.path()).await? {
+        applied += run.success()?.lines().filter(|line| line.contains(" applied in ")).count();
+    }
+    assert_eq!(applied, 2);
+    let valid = "SELECT indisvalid::text FROM pg_index WHERE indexrelid = 'idx_numbers_n'::regclass";
+    assert_eq!(column(&scratch.connect().await?, valid).await?, ["true"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_wait_for_another_migration_ends() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = folder(&[("0001_take_time.sql", "SELECT pg_sleep(60);")])?;
+    let first = Migrate::new(scratch.url(), source.path())?;
+    let first = tokio::spawn(async move { first.run(&["up"]).await });
+    let client = scratch.connect().await?;
+    let sleeping = "SELECT pid::text FROM pg_stat_activity
+                    WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep%'";
+    while column(&client, sleeping).await?.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let began = Instant::now();
+    let message = scratch.migrate(source.path(), &["up", "--lock-timeout", "1"]).await?.failure()?;
+    assert!(message.starts_with("migrate: another migration has not ended for 1 s"), "{message}");
+    assert!((1..10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+
+    // What only looks does not wait.
+    scratch.migrate(source.path(), &["status"]).await?.success()?;
+    scratch.migrate(source.path(), &["up", "--dry-run"]).await?.success()?;
+
+    // The first is cut off, says so, and leaves the lock to the next.
+    client
+        .batch_execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                          WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await?;
+    let message = first.await??.failure()?;
+    assert!(message.starts_with("migrate: 0001_take_time.sql"), "{message}");
+    fs::write(source.path().join("0001_take_time.sql"), "SELECT 1;")?;
+    scratch.migrate(source.path(), &["up", "--lock-timeout", "1"]).await?.success()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_with_a_statement_timeout_can_still_migrate() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let database = scratch.url().rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let admin = connect(&direct_url()?).await?;
+    admin.batch_execute(&format!("ALTER DATABASE {database} SET statement_timeout = '200ms'")).await?;
+    let source = folder(&[("0001_take_time.sql", "SELECT pg_sleep(0.5);")])?;
+    scratch.migrate(source.path(), &["up"]).await?.success()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_pooled_endpoint_is_refused() -> Result<()> {
+    let url = "postgres://alice:hunter2@ep-calm-sea-123456-pooler.eu-central-1.aws.neon.tech/neondb?sslmode=require";
+    let source = two()?;
+    for arguments in [["up"], ["status"]] {
+        let message = Migrate::new(url, source.path())?.run(&arguments).await?.failure()?;
+        assert!(
+            message.ends_with("use the direct endpoint, ep-calm-sea-123456.eu-central-1.aws.neon.tech"),
+            "{message}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_url_as_neon_writes_it_works() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let url = scratch.url_with(|url| url.set_query(Some("sslmode=require&channel_binding=require")));
+    let source = two()?;
+    Migrate::new(&url, source.path())?.run(&["up"]).await?.success()?;
+    assert_eq!(runs(&scratch).await?, ["1", "2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn tls_is_refused_without_the_ca_whatever_the_url_asks_for() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    for mode in ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] {
+        let url = scratch.url_with(|url| url.set_query(Some(&format!("sslmode={mode}"))));
+        for ca in [None, Some("")] {
+            let run = Migrate::new(&url, source.path())?.env("DATABASE_CA_FILE", ca).run(&["up"]).await?;
+            let message = run.failure()?;
+            assert!(message.starts_with("migrate: no verified TLS connection to "), "{mode}: {message}");
+            assert!(message.ends_with("has to be named in DATABASE_CA_FILE"), "{mode}: {message}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_session_is_encrypted_even_when_the_url_says_to_disable_it() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = folder(&[(
+        "0001_look.sql",
+        "CREATE TABLE looks AS SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid();",
+    )])?;
+    let url = scratch.url_with(|url| url.set_query(Some("sslmode=disable")));
+    Migrate::new(&url, source.path())?.run(&["up"]).await?.success()?;
+    assert_eq!(column(&scratch.connect().await?, "SELECT ssl::text FROM looks").await?, ["true"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_missing_ca_file_is_named() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    let migrate = Migrate::new(scratch.url(), source.path())?.env("DATABASE_CA_FILE", Some("/nowhere/ca.pem"));
+    let message = migrate.run(&["up"]).await?.failure()?;
+    assert!(
+        message.starts_with("migrate: cannot read the certificate /nowhere/ca.pem (DATABASE_CA_FILE)"),
+        "{message}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_at_once() -> Result<()> {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    let url = format!("postgres://alice:hunter2@127.0.0.1:{port}/db");
+    let source = two()?;
+    let message = Migrate::new(&url, source.path())?.run(&["up"]).await?.failure()?;
+    assert!(
+        message.starts_with(&format!("migrate: the database at 127.0.0.1:{port} cannot be reached: ")),
+        "{message}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up_after_the_deadline() -> Result<()> {
+    // Takes connections, as the kernel does for it, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("postgres://alice:hunter2@127.0.0.1:{}/db", silent.local_addr()?.port());
+    let source = two()?;
+    let began = Instant::now();
+    let message = Migrate::new(&url, source.path())?.run(&["status", "--connect-timeout", "1"]).await?.failure()?;
+    assert!(message.ends_with("did not answer within 1 s"), "{message}");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_missing_database_url_is_named() -> Result<()> {
+    let source = two()?;
+    for value in [None, Some("")] {
+        let run = Migrate::new("", source.path())?.env("DATABASE_URL_UNPOOLED", value).run(&["up"]).await?;
+        let message = run.failure()?;
+        assert_eq!(message, "migrate: no database is named: set DATABASE_URL_UNPOOLED or pass --database-url");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_output_holds_the_password_or_the_address() -> Result<()> {
+    let scratch = Scratch::create().await?;
+    let source = two()?;
+    let wrong = scratch.url_with(|url| url.set_password(Some("wrong-hunter2")).unwrap());
+    // `run` itself looks for the address and its password in what is printed.
+    for url in [scratch.url(), &wrong, &wrong.replace("postgres", "http"), &wrong.replace("localhost", "[")] {
+        for arguments in [&["up"][..], &["status"], &["--help"], &["up", "--help"], &["up", "--nonsense"], &["down"]] {
+            let run = Migrate::new(url, source.path())?.run(arguments).await?;
+            assert!(!run.stdout.contains("hunter2") && !run.stderr.contains("hunter2"), "{run:?}");
+        }
+    }
+    let message = Migrate::new(&wrong, source.path())?.run(&["up"]).await?.failure()?;
+    assert!(message.contains("refuses the connection: password authentication failed"), "{message}");
+    Ok(())
+}

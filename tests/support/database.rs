@@ -1,0 +1,196 @@
+//! Databases of a test's own, on the stack's PostgreSQL, and the `migrate` binary to fill them.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{self, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use reqwest::Url;
+use tokio::process::Command;
+use tokio_postgres::Client;
+
+/// How long the database, or a run of `migrate`, may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The direct endpoint of the stack's database.
+pub fn direct_url() -> Result<String> {
+    variable("DATABASE_URL_UNPOOLED")
+}
+
+/// The file with the certificate that the stack's certificates are signed with.
+pub fn ca_file() -> Result<PathBuf> {
+    variable("DATABASE_CA_FILE").map(PathBuf::from)
+}
+
+fn variable(name: &str) -> Result<String> {
+    env::var(name).with_context(|| format!("{name} is not set: `make test` sets it"))
+}
+
+/// The folder with the product's migrations.
+pub fn migrations() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("migrations")
+}
+
+/// Connects over verified TLS.
+pub async fn connect(url: &str) -> Result<Client> {
+    let ca = native_tls::Certificate::from_pem(&fs::read(ca_file()?)?)?;
+    let tls = native_tls::TlsConnector::builder().add_root_certificate(ca).build()?;
+    let tls = postgres_native_tls::MakeTlsConnector::new(tls);
+    let (client, connection) = tokio::time::timeout(PATIENCE, tokio_postgres::connect(url, tls)).await??;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// A database that is dropped when this value is.
+#[derive(Debug)]
+pub struct Scratch {
+    name: String,
+    url: Url,
+}
+
+impl Scratch {
+    /// An empty database.
+    pub async fn create() -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("scratch_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut url: Url = direct_url()?.parse()?;
+        url.set_path(&name);
+        // A killed run leaves its databases behind, and process ids come round.
+        let admin = connect(&direct_url()?).await?;
+        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+        admin.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        Ok(Self { name, url })
+    }
+
+    /// A database with the product's migrations in it.
+    pub async fn migrated() -> Result<Self> {
+        let scratch = Self::create().await?;
+        scratch.migrate(&migrations(), &["up"]).await?.success()?;
+        Ok(scratch)
+    }
+
+    /// Its address, at the direct endpoint.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// Its address with something about it changed.
+    pub fn url_with(&self, change: impl FnOnce(&mut Url)) -> String {
+        let mut url = self.url.clone();
+        change(&mut url);
+        url.into()
+    }
+
+    /// A session of its own.
+    pub async fn connect(&self) -> Result<Client> {
+        connect(self.url()).await
+    }
+
+    /// Runs `migrate --source SOURCE ARGUMENTS…` on it.
+    pub async fn migrate(&self, source: &Path, arguments: &[&str]) -> Result<Run> {
+        Migrate::new(self.url(), source)?.run(arguments).await
+    }
+}
+
+impl Drop for Scratch {
+    /// On a thread of its own, since the test's runtime may be on its way out.
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let dropped = thread::spawn(move || -> Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async { Ok(connect(&direct_url()?).await?.batch_execute(&statement).await?) })
+        })
+        .join();
+        match dropped {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => eprintln!("{} was not dropped: {error:#}", self.name),
+            Err(_) => eprintln!("{} was not dropped", self.name),
+        }
+    }
+}
+
+/// The `migrate` binary, about to run.
+#[derive(Debug)]
+pub struct Migrate {
+    command: Command,
+    url: String,
+}
+
+impl Migrate {
+    /// With `url` and the stack's CA in its environment.
+    pub fn new(url: &str, source: &Path) -> Result<Self> {
+        // Beside the folder of the test binary: target/debug/deps/blackbox-… and target/debug/migrate.
+        let binary = env::current_exe()?.ancestors().nth(2).context("no target folder")?.join("migrate");
+        ensure!(binary.exists(), "{} is not built: run `cargo build`", binary.display());
+        let mut command = Command::new(binary);
+        command
+            .env("DATABASE_URL_UNPOOLED", url)
+            .env("DATABASE_CA_FILE", ca_file()?)
+            .arg("--source")
+            .arg(source)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        Ok(Self { command, url: url.to_owned() })
+    }
+
+    /// With this variable set, or unset.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.command.env(name, value),
+            None => self.command.env_remove(name),
+        };
+        self
+    }
+
+    /// Runs it to its end. No run may print the address or the password, whatever becomes of it.
+    pub async fn run(mut self, arguments: &[&str]) -> Result<Run> {
+        let output = tokio::time::timeout(PATIENCE, self.command.args(arguments).output())
+            .await
+            .map_err(|_| anyhow!("migrate {} hangs", arguments.join(" ")))??;
+        let run = Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        };
+        let password = self.url.parse::<Url>().ok().and_then(|url| url.password().map(str::to_owned));
+        for secret in password.iter().chain([&self.url]).filter(|secret| !secret.is_empty()) {
+            ensure!(
+                !run.stdout.contains(secret) && !run.stderr.contains(secret),
+                "migrate {} printed the password or the address",
+                arguments.join(" ")
+            );
+        }
+        Ok(run)
+    }
+}
+
+/// What a run of `migrate` did.
+#[derive(Debug)]
+pub struct Run {
+    /// The exit code; none when it was killed.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Run {
+    /// What it printed, if it succeeded.
+    pub fn success(self) -> Result<String> {
+        ensure!(self.code == Some(0), "migrate failed: {self:?}");
+        Ok(self.stdout)
+    }
+
+    /// Its one line of complaint, if it failed with one.
+    pub fn failure(self) -> Result<String> {
+        ensure!(self.code == Some(1) && self.stderr.lines().count() == 1, "migrate did not fail in one line: {self:?}");
+        Ok(self.stderr.trim_end().to_owned())
+    }
+}
