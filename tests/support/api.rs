@@ -1,0 +1,199 @@
+//! The API as its clients know it: requests, replies, and users who sign up and in.
+
+use std::{
+    env,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use reqwest::{
+    Method, RequestBuilder,
+    header::{AUTHORIZATION, HeaderMap},
+};
+use serde_json::{Value, json};
+
+/// A password that every test user has unless it changes it.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// An API under test.
+#[derive(Clone, Debug)]
+pub struct Api {
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Api {
+    /// The one that `make test` started.
+    pub fn shared() -> Self {
+        Self::at(&env::var("API_URL").expect("API_URL is not set: `make test` sets it"))
+    }
+
+    /// The one at this address.
+    pub fn at(base: &str) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
+        Self { base: base.trim_end_matches('/').to_owned(), http }
+    }
+
+    /// A request, to be completed and sent with [`reply`].
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Sends a request, with a token and a JSON body if given, and checks what every reply of the API keeps to.
+    pub async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Reply {
+        let mut request = self.request(method, path);
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        reply(request).await
+    }
+
+    /// Signs up an address with [`PASSWORD`].
+    pub async fn sign_up(&self, email: &str) -> Reply {
+        let body = json!({ "email": email, "password": PASSWORD });
+        self.send(Method::POST, "/users/signup", None, Some(&body)).await
+    }
+
+    /// Tries to sign in.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Reply {
+        let body = json!({ "email": email, "password": password });
+        self.send(Method::POST, "/users/signin", None, Some(&body)).await
+    }
+
+    /// A new user, signed in.
+    pub async fn user(&self) -> User {
+        let email = fresh_email();
+        let id = self.sign_up(&email).await.expect(201).body["id"].as_str().expect("an id").to_owned();
+        let token = self.sign_in(&email, PASSWORD).await.expect(200).token();
+        User { api: self.clone(), id, email, token }
+    }
+}
+
+/// An address that nobody has.
+pub fn fresh_email() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos();
+    format!("user-{now}-{}@example.com", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A user who is signed in.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Where.
+    pub api: Api,
+    /// The account's id.
+    pub id: String,
+    /// The account's address.
+    pub email: String,
+    /// A token of the account's.
+    pub token: String,
+}
+
+impl User {
+    /// The path of the account, with what follows it.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/users/{}{rest}", self.id)
+    }
+
+    /// Sends a request below the account's path, with the account's token.
+    pub async fn send(&self, method: Method, rest: &str, body: Option<&Value>) -> Reply {
+        self.api.send(method, &self.path(rest), Some(&self.token), body).await
+    }
+
+    /// `GET` below the account's path.
+    pub async fn get(&self, rest: &str) -> Reply {
+        self.send(Method::GET, rest, None).await
+    }
+
+    /// `POST` below the account's path.
+    pub async fn post(&self, rest: &str, body: &Value) -> Reply {
+        self.send(Method::POST, rest, Some(body)).await
+    }
+
+    /// `PUT` below the account's path.
+    pub async fn put(&self, rest: &str, body: &Value) -> Reply {
+        self.send(Method::PUT, rest, Some(body)).await
+    }
+
+    /// `DELETE` below the account's path.
+    pub async fn delete(&self, rest: &str) -> Reply {
+        self.send(Method::DELETE, rest, None).await
+    }
+
+    /// Creates a task; its representation.
+    pub async fn task(&self, title: &str) -> Value {
+        self.post("/tasks", &json!({ "title": title })).await.expect(201).body
+    }
+}
+
+/// What the API answered.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as JSON; null when there is none.
+    pub body: Value,
+}
+
+impl Reply {
+    /// This reply, which must have the status.
+    #[must_use]
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:#?}");
+        self
+    }
+
+    /// A header's value, empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The token in the reply to a sign-in.
+    #[track_caller]
+    pub fn token(&self) -> String {
+        self.body["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// The fields a 422 complains about.
+    pub fn fields(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        errors.iter().filter_map(|error| error["field"].as_str()).collect()
+    }
+}
+
+/// Sends the request. Whatever it is, the reply has the headers all replies have, a problem is a whole problem, and
+/// there is no 500 and nothing of the inside in it.
+pub async fn reply(request: RequestBuilder) -> Reply {
+    let response = request.send().await.expect("a reply");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.expect("a text");
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") };
+    let reply = Reply { status, headers, body };
+
+    assert_eq!(reply.header("cache-control"), "no-store", "{reply:#?}");
+    assert_eq!(reply.header("x-content-type-options"), "nosniff", "{reply:#?}");
+    assert_ne!(status, 500, "{reply:#?}");
+    if status >= 400 {
+        assert_eq!(reply.header("content-type"), "application/problem+json", "{reply:#?}");
+        assert_eq!(reply.body["status"], json!(status), "{reply:#?}");
+        for member in ["type", "title", "detail", "request_id"] {
+            assert!(reply.body[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {reply:#?}");
+        }
+        assert_eq!(reply.body["errors"].is_array(), status == 422, "{reply:#?}");
+        for inside in ["SELECT", "INSERT", "::", "panicked", ".rs", "$2b$"] {
+            assert!(!text.contains(inside), "{inside:?} in {reply:#?}");
+        }
+        assert_eq!(reply.headers.contains_key("www-authenticate"), status == 401, "{reply:#?}");
+        assert_eq!(reply.headers.contains_key("retry-after"), matches!(status, 429 | 503), "{reply:#?}");
+    } else {
+        assert_eq!(reply.header("content-type"), if status == 204 { "" } else { "application/json" }, "{reply:#?}");
+        assert!(!text.contains("password") && !text.contains("$2b$"), "{reply:#?}");
+    }
+    reply
+}
