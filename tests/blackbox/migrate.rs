@@ -8,9 +8,8 @@ use std::{
 
 use anyhow::Result;
 use tempfile::TempDir;
-use tests::database::{Migrate, Run, Scratch, connect, direct_url};
+use tests::database::{Migrate, Run, Scratch, column, connect, direct_url};
 use tokio::{net::TcpListener, task::JoinSet};
-use tokio_postgres::Client;
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> Result<TempDir> {
@@ -27,12 +26,6 @@ fn two() -> Result<TempDir> {
         ("0001_create_runs.sql", "CREATE TABLE runs (version INTEGER); INSERT INTO runs VALUES (1);"),
         ("0002_run_again.sql", "INSERT INTO runs VALUES (2);"),
     ])
-}
-
-/// The first column of every row.
-async fn column(client: &Client, sql: &str) -> Result<Vec<String>> {
-    let rows = client.query_typed(sql, &[]).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 async fn runs(scratch: &Scratch) -> Result<Vec<String>> {

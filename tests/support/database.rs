@@ -46,6 +46,12 @@ pub async fn connect(url: &str) -> Result<Client> {
     Ok(client)
 }
 
+/// The first column of every row, which is text.
+pub async fn column(client: &Client, sql: &str) -> Result<Vec<String>> {
+    let rows = client.query_typed(sql, &[]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// A database that is dropped when this value is.
 #[derive(Debug)]
 pub struct Scratch {
