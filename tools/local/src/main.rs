@@ -1,1 +1,234 @@
-fn main() {}
+//! The local stack: PostgreSQL behind PgBouncer, both speaking TLS, and the functions under `cargo lambda watch`.
+//!
+//! It is the cloud's shape on one machine. Everything listens on 127.0.0.1 and keeps its files below `.local/`.
+//! This process starts the parts, and stops all of them when it is told to end or when one of them dies.
+//! `make` has a target for each command.
+#![allow(clippy::print_stdout, reason = "a program that tells a person what it does")]
+
+mod functions;
+mod interrupt;
+mod pgbouncer;
+mod postgres;
+mod process;
+mod profile;
+mod release;
+mod servant;
+mod stack;
+mod tls;
+mod tools;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::functions::Settings;
+use crate::interrupt::Interrupted;
+use crate::postgres::Postgres;
+use crate::profile::{Kind, Profile};
+use crate::servant::Servant;
+use crate::stack::Stack;
+use crate::tls::Tls;
+use crate::tools::Tools;
+
+/// Runs the whole API on this machine.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Action>,
+    /// The API's port under `dev` and `db`; the next two are the pooler's and PostgreSQL's.
+    #[arg(long, env = "DEV_PORT", default_value_t = 9000, global = true)]
+    dev_port: u16,
+    /// The same under `test`.
+    #[arg(long, env = "TEST_PORT", default_value_t = 9100, global = true)]
+    test_port: u16,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Start everything and keep it running (the default).
+    Dev,
+    /// Start all but the functions.
+    Db,
+    /// Start everything on fresh data, run a command against it, stop everything.
+    Test {
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Find the programs the stack needs, install those that are missing.
+    Tools,
+    /// Build every function for the cloud and show the sizes.
+    Build {
+        /// Passed on to `cargo lambda build`.
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Remove the data of `dev`: database, certificates, keys.
+    CleanData,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let action = arguments.command.unwrap_or(Action::Dev);
+    // Ctrl-C is how `dev` and `db` end, but nobody may take a broken-off test for a passed one.
+    let interrupted = if matches!(action, Action::Dev | Action::Db) { 0 } else { 130 };
+    let done = interrupt::catch().and_then(|()| match action {
+        Action::Dev => dev(&Profile::new(Kind::Dev, arguments.dev_port)?),
+        Action::Db => db(&Profile::new(Kind::Dev, arguments.dev_port)?),
+        Action::Test { command } => test(&Profile::new(Kind::Test, arguments.test_port)?, &command),
+        Action::Tools => Tools::ready(Servant::find()?).map(|_| 0),
+        Action::Build { arguments } => release::build(&arguments).map(|()| 0),
+        Action::CleanData => clean(&Profile::new(Kind::Dev, arguments.dev_port)?),
+    });
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if error.is::<Interrupted>() => {
+            println!("\n  stopped");
+            ExitCode::from(interrupted)
+        }
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs until Ctrl-C.
+fn dev(profile: &Profile) -> Result<u8> {
+    let mut up = start(profile)?;
+    with_functions(profile, &mut up)?;
+    let api = format!("http://127.0.0.1:{}", profile.port);
+    println!(
+        "\n  The API is on {api}. Changed code is picked up; Ctrl-C stops everything.\n\
+         \n  Next, in another terminal:\n\
+         \n    curl -i {api}/health\
+         \n    curl -i {api}/users/signup -H 'Content-Type: application/json' \\\
+         \n      -d '{{\"email\": \"ada@example.com\", \"password\": \"correct horse battery\"}}'\n"
+    );
+    up.stack.keep()?;
+    Ok(0)
+}
+
+/// Runs all but the functions until Ctrl-C.
+fn db(profile: &Profile) -> Result<u8> {
+    let mut up = start(profile)?;
+    let relative = |path: &std::path::Path| path.strip_prefix(&profile.root).unwrap_or(path).display().to_string();
+    let path = match up.tools.cargo_lambda.program.parent() {
+        Some(folder) if !up.tools.cargo_lambda.on_path => format!("PATH=\"{}:$PATH\" ", folder.display()),
+        _ => String::new(),
+    };
+    println!(
+        "\n  The database is ready. Ctrl-C stops it.\n\
+         \n  Next, in another terminal, in {}:\n\
+         \n    {path}cargo lambda {} {}\n",
+        profile.root.display(),
+        functions::watch_arguments(profile).join(" "),
+        relative(&profile.env_file()),
+    );
+    up.stack.keep()?;
+    Ok(0)
+}
+
+/// Runs a command against a fresh stack; its exit code is ours.
+fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
+    let mut up = start(profile)?;
+    with_functions(profile, &mut up)?;
+    println!();
+    let (program, arguments) = command.split_first().context("which command?")?;
+    let mut command = std::process::Command::new(program);
+    functions::hide_settings(&mut command);
+    command
+        .args(arguments)
+        .envs(&up.settings)
+        .env("API_URL", format!("http://127.0.0.1:{}", profile.port))
+        .env("API_LOG", profile.log("functions"))
+        .env("LOCAL_ENV_FILE", profile.env_file())
+        .env("CARGO_LAMBDA", &up.tools.cargo_lambda.program)
+        .env("PG_BIN", &up.tools.postgres.bin)
+        .env("PATH", up.tools.cargo_lambda.path()?);
+    let status = up.stack.run(&mut command)?;
+    // Ended by a signal: no code to pass on.
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+fn clean(profile: &Profile) -> Result<u8> {
+    let _lock = profile.lock()?;
+    profile.clean()?;
+    println!("  removed the data in {}", profile.data.display());
+    Ok(0)
+}
+
+/// A running database and what it took.
+struct Up {
+    stack: Stack,
+    tools: Tools,
+    settings: Settings,
+}
+
+/// Starts the database and its pooler, builds, migrates.
+fn start(profile: &Profile) -> Result<Up> {
+    println!("{} stack in {}", profile.kind.name(), profile.home.display());
+    if profile.data != profile.home {
+        println!("  other users cannot enter this folder, so the servers' files are in {}", profile.data.display());
+    }
+    let mut stack = Stack::new(profile)?;
+    if profile.kind == Kind::Test {
+        profile.clean()?;
+    }
+    profile.check_ports(&[
+        (profile.port, "the API"),
+        (profile.pooler_port(), "PgBouncer"),
+        (profile.postgres_port(), "PostgreSQL"),
+    ])?;
+
+    let tools = loud_step("tools", || Tools::ready(profile.servant))?;
+    let (postgres, tls) =
+        step(&format!("PostgreSQL {} on 127.0.0.1:{}", tools.postgres.version, profile.postgres_port()), || {
+            let tls = Tls::in_folder(&profile.data.join("tls"), profile.servant)?;
+            let postgres = Postgres::open(profile, &tools.postgres)?;
+            postgres.start(profile, &tools.postgres, &tls, &mut stack)?;
+            Ok((postgres, tls))
+        })?;
+    match &tools.pgbouncer {
+        Some(program) => step(&format!("PgBouncer on 127.0.0.1:{}", profile.pooler_port()), || {
+            pgbouncer::start(program, &postgres.password, profile, &tls, &mut stack)
+        })?,
+        None => println!(
+            "  no PgBouncer: DATABASE_URL is PostgreSQL itself, and what only breaks behind a pooler goes unnoticed"
+        ),
+    }
+    loud_step("build", || functions::build(profile))?;
+    let settings = step("keys and settings", || {
+        functions::settings(profile, &postgres.password, tools.pgbouncer.is_some(), &tls)
+    })?;
+    step("migrations", || functions::migrate(profile, &settings))?;
+    Ok(Up { stack, tools, settings })
+}
+
+fn with_functions(profile: &Profile, up: &mut Up) -> Result<()> {
+    let Up { stack, tools, .. } = up;
+    step(&format!("functions on 127.0.0.1:{}", profile.port), || functions::start(profile, &tools.cargo_lambda, stack))
+}
+
+/// Says what is done while it is done, and then how long it took.
+fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    print!("  {what} … ");
+    std::io::stdout().flush()?;
+    let begin = Instant::now();
+    let done = work().inspect_err(|_| println!())?;
+    println!("{:.1} s", begin.elapsed().as_secs_f32());
+    Ok(done)
+}
+
+/// The same for work that has something to say itself.
+fn loud_step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("  {what} …");
+    let begin = Instant::now();
+    let done = work()?;
+    println!("  {what}: {:.1} s", begin.elapsed().as_secs_f32());
+    Ok(done)
+}

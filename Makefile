@@ -1,0 +1,28 @@
+# Every target is one command of `tools/local` or of cargo; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help dev db test build clean-data
+
+# `--bin`, not `-p`: with the features of the whole build, which then does not compile this tool a second time.
+LOCAL := cargo run --quiet --bin local --
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 @\2/p' $(MAKEFILE_LIST) | column -t -s @
+
+dev: ## run the whole API on 127.0.0.1:9000 (DEV_PORT); Ctrl-C stops it
+	@$(LOCAL) dev
+
+db: ## run the database only, for a `cargo lambda watch` of your own
+	@$(LOCAL) db
+
+test: ## check formatting and lints, run the unit tests, then the whole API's tests over HTTP (TEST_PORT)
+	$(LOCAL) tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace --exclude tests
+	$(LOCAL) test -- cargo test -p tests
+
+build: ## build every function for the cloud and show the sizes
+	@$(LOCAL) build
+
+clean-data: ## remove the data of `make dev`: database, certificates, keys
+	@$(LOCAL) clean-data
