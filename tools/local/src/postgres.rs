@@ -29,9 +29,9 @@ pub(crate) struct Installation {
 impl Installation {
     /// The installation in this folder, if there is one that runs.
     pub(crate) fn in_folder(bin: &Path) -> Option<Self> {
-        if !bin.join("initdb").is_file() {
-            return None;
-        }
+        // Behind links in a common folder stands one with everything that belongs together.
+        let real = bin.join("postgres").canonicalize().ok()?;
+        let bin = real.parent().filter(|folder| folder.join("initdb").is_file())?;
         // postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)
         let answer = process::ask(Command::new(bin.join("postgres")).arg("--version"))?;
         let version = answer.split_ascii_whitespace().nth(2)?.to_owned();
@@ -44,10 +44,10 @@ impl Installation {
     }
 
     fn has_module(&self, name: &str) -> bool {
-        let folders = ["../lib", "../lib/postgresql", "../lib/postgresql@latest"];
-        let endings = ["so", "dylib"];
-        let file = |folder, ending| self.bin.join(folder).join(format!("{name}.{ending}")).is_file();
-        folders.iter().any(|folder| endings.iter().any(|ending| file(folder, ending)))
+        // The npm packages have no `pg_config`, but always the same folders.
+        let modules = process::ask(Command::new(self.bin.join("pg_config")).arg("--pkglibdir"))
+            .map_or_else(|| self.bin.join("../lib/postgresql"), PathBuf::from);
+        ["so", "dylib"].iter().any(|ending| modules.join(format!("{name}.{ending}")).is_file())
     }
 }
 
