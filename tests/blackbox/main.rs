@@ -1,5 +1,7 @@
 //! The whole API, over HTTP, on real parts. `make test` starts them and runs this.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod house;
 mod migrate;
+mod readme;
 mod schema;

@@ -1,0 +1,134 @@
+//! The house: what may depend on what, and that every list of the routes is the same list.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+/// A method, a path and the function that serves them.
+type Route = (String, String, String);
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap()
+}
+
+/// The packages in one folder of the workspace.
+fn packages_in<'a>(metadata: &'a Metadata, folder: &str) -> Vec<&'a Package> {
+    let folder = root().join(folder);
+    metadata.packages.iter().filter(|package| package.manifest_path.as_std_path().starts_with(&folder)).collect()
+}
+
+/// What a package is built with: its tests may look anywhere.
+fn dependencies(package: &Package) -> BTreeSet<&str> {
+    let built = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+    built.map(|dependency| dependency.name.as_str()).collect()
+}
+
+#[test]
+fn no_arrow_between_the_floors_runs_up() {
+    let below = BTreeMap::from([
+        ("domain", BTreeSet::new()),
+        ("auth", BTreeSet::from(["domain"])),
+        ("db", BTreeSet::from(["domain"])),
+        ("api", BTreeSet::from(["auth", "db", "domain"])),
+    ]);
+    let metadata = metadata();
+    let ours: BTreeSet<&str> = metadata.packages.iter().map(|package| package.name.as_str()).collect();
+    let floors = packages_in(&metadata, "shared");
+    assert_eq!(
+        floors.iter().map(|package| package.name.as_str()).collect::<BTreeSet<_>>(),
+        below.keys().copied().collect()
+    );
+    for package in floors {
+        let upward: Vec<_> = dependencies(package)
+            .intersection(&ours)
+            .filter(|name| !below[package.name.as_str()].contains(**name))
+            .copied()
+            .collect();
+        assert!(upward.is_empty(), "{} depends on {upward:?}", package.name);
+    }
+    for package in packages_in(&metadata, "functions") {
+        let allowed: BTreeSet<&str> = below.keys().copied().collect();
+        let aside: Vec<_> =
+            dependencies(package).intersection(&ours).filter(|name| !allowed.contains(**name)).copied().collect();
+        assert!(aside.is_empty(), "{} depends on {aside:?}", package.name);
+    }
+}
+
+#[test]
+fn each_outside_world_is_known_on_its_own_floor_alone() {
+    let homes = [
+        ("lambda_http", vec!["api"]),
+        ("lambda_runtime", vec!["api"]),
+        ("tokio-postgres", vec!["db"]),
+        ("postgres-native-tls", vec!["db"]),
+        ("jsonwebtoken", vec!["auth"]),
+        ("bcrypt", vec!["auth"]),
+        ("sqlx", vec![]),
+    ];
+    let metadata = metadata();
+    let mut deployed = packages_in(&metadata, "shared");
+    deployed.extend(packages_in(&metadata, "functions"));
+    for (library, floors) in homes {
+        let users: Vec<_> = deployed.iter().filter(|package| dependencies(package).contains(library)).collect();
+        assert_eq!(users.iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), floors, "{library}");
+    }
+}
+
+#[test]
+fn every_list_of_the_routes_is_the_same_list() {
+    let router = routes_of_the_router();
+    assert_eq!(routes_of_the_readme(), router, "the table in README.md, against the router in Cargo.toml");
+
+    let metadata = metadata();
+    let functions = packages_in(&metadata, "functions");
+    let binaries: BTreeSet<String> = functions
+        .iter()
+        .flat_map(|package| &package.targets)
+        .filter(|target| target.is_bin())
+        .map(|target| target.name.clone())
+        .collect();
+    assert_eq!(binaries, router.iter().map(|(_, _, function)| function.clone()).collect());
+
+    for (method, path, function) in &router {
+        let source = fs::read_to_string(root().join("functions").join(function).join("src/main.rs")).unwrap();
+        let row = format!("//! `{method} {path}`: ");
+        assert!(source.starts_with(&row), "functions/{function}/src/main.rs does not begin with {row:?}");
+    }
+}
+
+/// `[workspace.metadata.lambda.watch.router]` of `Cargo.toml`.
+fn routes_of_the_router() -> BTreeSet<Route> {
+    let router = &metadata().workspace_metadata["lambda"]["watch"]["router"];
+    let paths = router.as_object().unwrap().iter();
+    paths
+        .flat_map(|(path, entries)| {
+            entries.as_array().unwrap().iter().flat_map(move |entry| {
+                let function = entry["function"].as_str().unwrap();
+                let methods = entry["methods"].as_array().unwrap().iter();
+                methods.map(move |method| (method.as_str().unwrap().to_owned(), path.clone(), function.to_owned()))
+            })
+        })
+        .collect()
+}
+
+/// The rows `| METHOD /path | function | …` of `README.md`.
+fn routes_of_the_readme() -> BTreeSet<Route> {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    readme
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split('|').map(|cell| cell.trim().trim_matches('`'));
+            let (method, path) = cells.next()?.split_once(' ')?;
+            Some((method.to_owned(), path.to_owned(), cells.next()?.to_owned()))
+        })
+        .filter(|(_, path, _)| path.starts_with('/'))
+        .collect()
+}
