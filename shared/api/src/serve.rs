@@ -48,7 +48,7 @@ where
     let service = service_fn(move |event: LambdaEvent<Event>| {
         let state = Arc::clone(&state);
         async move {
-            let deadline = Instant::now() + BUDGET.min(left_of(event.context.deadline));
+            let deadline = Instant::now() + budget(event.context.deadline);
             let request = Request::new(event.payload, &event.context.request_id);
             Ok::<_, Infallible>(for_the_gateway(respond(&*state, &request, handle, deadline).await))
         }
@@ -73,10 +73,15 @@ where
     response
 }
 
-/// What is left until a deadline of Lambda's, in milliseconds since 1970, less the reserve.
-fn left_of(deadline: u64) -> Duration {
+/// How long a request may take, with Lambda's own deadline in milliseconds since 1970.
+///
+/// One that has passed is none: `cargo lambda watch` sends the same number with every request.
+fn budget(deadline: u64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Duration::from_millis(deadline).saturating_sub(now).saturating_sub(RESERVE)
+    match Duration::from_millis(deadline).checked_sub(now) {
+        Some(left) => BUDGET.min(left.saturating_sub(RESERVE)),
+        None => BUDGET,
+    }
 }
 
 /// The form the gateway takes an answer in.
@@ -150,9 +155,10 @@ mod tests {
 
     #[test]
     fn a_request_ends_before_lambda_ends_it() {
-        let in_3_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(3);
-        let left = left_of(u64::try_from(in_3_s.as_millis()).unwrap());
-        assert!(left > Duration::from_secs(2) && left <= Duration::from_millis(2_500));
-        assert_eq!(left_of(0), Duration::ZERO);
+        let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+        let budget_of_3_s = budget(now + 3_000);
+        assert!(budget_of_3_s > Duration::from_secs(2) && budget_of_3_s <= Duration::from_millis(2_500));
+        assert_eq!(budget(now + 60_000), BUDGET);
+        assert_eq!(budget(600_000), BUDGET, "a number that is no deadline");
     }
 }
