@@ -22,10 +22,12 @@ async fn handle(app: &Issuer, request: &Request) -> Result<Response, Problem> {
     let hash = state.account.as_ref().map(|account| account.password_hash.clone());
     let matches = auth::verify(password, hash).await;
     let Some(account) = state.account.filter(|_| matches) else {
-        app.db.count_signin_failure(&email, &client).await?; // 503
+        if !state.counted {
+            app.db.count_signin_failure(&email, &client).await?; // 503
+        }
         return Err(Problem::WrongCredentials); // 401
     };
-    if state.has_failures {
+    if state.counted {
         app.db.forget_signin_failures(&email, &client).await?; // 503
     }
 

@@ -4,6 +4,12 @@
 //! alone. From the 10th of the one or the 100th of the other on, nobody signs in for a while: 1 s, doubled with
 //! every further failure up to 15 minutes. A day without a failure clears the count, as a success does. All of it
 //! is the same for an address without an account.
+//!
+//! Once an address has a failure, an attempt counts as one more *before* its password is verified, in the statement
+//! that looks the account up: attempts that run side by side cannot slip past the limit together. Of an address
+//! without a failure nothing is written until there is one, so the ordinary sign-in is one round trip.
+//!
+//! These are the only statements that do more when they are repeated: a failure counted twice errs on the safe side.
 
 use std::time::Duration;
 
@@ -30,10 +36,39 @@ pub struct Account {
 pub struct SigninState {
     /// The account of the address, if it has one.
     pub account: Option<Account>,
-    /// Whether there are failures to forget, should this one succeed.
-    pub has_failures: bool,
+    /// Whether the attempt has been counted as a failure: to be forgotten, should it succeed.
+    pub counted: bool,
     /// How long nobody signs in to the address from here, if so.
     pub blocked_for: Option<Duration>,
+}
+
+/// The two counts an attempt belongs to, `$1` being the e-mail address and `$2` the client's, and the failures each
+/// allows.
+macro_rules! counts {
+    () => {
+        "counts (key, allowed) AS (
+            VALUES (sha256(convert_to($1 || ' ' || $2, 'UTF8')), 10), (sha256(convert_to($1, 'UTF8')), 100)
+        )"
+    };
+}
+
+/// Counts a failure: the head and the tail of an insert. Rows are locked in the order of their keys, as everywhere
+/// here, so that attempts side by side do not lock each other out.
+macro_rules! count_failure {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO signin_failures AS known (key, failures, failed_at)
+            SELECT key, 1, CURRENT_TIMESTAMP AT TIME ZONE 'UTC' FROM ",
+            $from,
+            " ORDER BY key
+            ON CONFLICT (key) DO UPDATE
+            SET failed_at = excluded.failed_at,
+                failures = CASE
+                    WHEN known.failed_at > excluded.failed_at - interval '1 day' THEN known.failures + 1
+                    ELSE 1
+                END"
+        )
+    };
 }
 
 impl Database {
@@ -42,23 +77,28 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn signin_state(&self, email: &Email, client: &ClientAddress) -> Result<SigninState, Error> {
-        let sql = "
-            WITH failed AS (
+        let sql = concat!(
+            "WITH ",
+            counts!(),
+            ", failed AS (
                 SELECT failed_at, failures - allowed AS excess
                 FROM signin_failures
-                JOIN (VALUES (sha256(convert_to($1 || ' ' || $2, 'UTF8')), 10),
-                             (sha256(convert_to($1, 'UTF8')), 100)) AS counted (key, allowed) USING (key)
+                JOIN counts USING (key)
                 WHERE failed_at > CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
+                ORDER BY key
+                FOR UPDATE OF signin_failures
             ), state AS (
                 SELECT count(*) > 0 AS has_failures,
                        max(extract(epoch FROM failed_at - CURRENT_TIMESTAMP AT TIME ZONE 'UTC')
-                           + least(900, power(2, least(excess, 10)))) FILTER (WHERE excess >= 0) AS blocked_for
+                           + least(900, power(2, least(excess, 10)))) FILTER (WHERE excess >= 0) AS wait
                 FROM failed
-            )
-            SELECT users.id, users.password_hash, users.token_version,
-                   state.has_failures, state.blocked_for::float8 AS blocked_for
+            ), counted AS (",
+            count_failure!("counts, state WHERE has_failures AND coalesce(wait, 0) <= 0"),
+            ")
+            SELECT users.id, users.password_hash, users.token_version, has_failures, wait::float8 AS wait
             FROM state
-            LEFT JOIN users ON users.email = $1";
+            LEFT JOIN users ON users.email = $1"
+        );
         let rows = self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await?;
         let row = rows.first().ok_or_else(|| Error::Defect("none: no row of state".to_owned()))?;
         let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
@@ -69,41 +109,31 @@ impl Database {
             }),
             None => None,
         };
-        let blocked_for: Option<f64> = row.try_get("blocked_for")?;
-        Ok(SigninState {
-            account,
-            has_failures: row.try_get("has_failures")?,
-            blocked_for: blocked_for.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64),
-        })
+        let wait: Option<f64> = row.try_get("wait")?;
+        let blocked_for = wait.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64);
+        Ok(SigninState { account, counted: row.try_get("has_failures")? && blocked_for.is_none(), blocked_for })
     }
 
-    /// Counts a failure, and sweeps away a few counts that are over a day old.
+    /// Counts a failure that has not been counted yet, and sweeps away a few counts that are over a day old.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn count_signin_failure(&self, email: &Email, client: &ClientAddress) -> Result<(), Error> {
-        // Both rows are locked in the order of their keys, as every failure does it: no deadlock.
-        let sql = "
-            WITH failed (key) AS (
-                VALUES (sha256(convert_to($1 || ' ' || $2, 'UTF8'))), (sha256(convert_to($1, 'UTF8')))
-            ), swept AS (
+        let sql = concat!(
+            "WITH ",
+            counts!(),
+            ", swept AS (
                 DELETE FROM signin_failures
                 WHERE key IN (
                     SELECT key FROM signin_failures
                     WHERE failed_at < CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
-                      AND key NOT IN (SELECT key FROM failed)
+                      AND key NOT IN (SELECT key FROM counts)
                     LIMIT 10
                     FOR UPDATE SKIP LOCKED
                 )
-            )
-            INSERT INTO signin_failures AS known (key, failures, failed_at)
-            SELECT key, 1, CURRENT_TIMESTAMP AT TIME ZONE 'UTC' FROM failed ORDER BY key
-            ON CONFLICT (key) DO UPDATE
-            SET failed_at = excluded.failed_at,
-                failures = CASE
-                    WHEN known.failed_at > excluded.failed_at - interval '1 day' THEN known.failures + 1
-                    ELSE 1
-                END";
+            ) ",
+            count_failure!("counts")
+        );
         self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await.map(drop)
     }
 
@@ -112,9 +142,7 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn forget_signin_failures(&self, email: &Email, client: &ClientAddress) -> Result<(), Error> {
-        let sql = "
-            DELETE FROM signin_failures
-            WHERE key IN (sha256(convert_to($1 || ' ' || $2, 'UTF8')), sha256(convert_to($1, 'UTF8')))";
+        let sql = concat!("WITH ", counts!(), " DELETE FROM signin_failures WHERE key IN (SELECT key FROM counts)");
         self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await.map(drop)
     }
 }
