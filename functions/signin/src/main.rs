@@ -1,6 +1,6 @@
 //! `POST /users/signin`: get a token.
 
-use api::{Issuer, Problem, Request, Response, ok, required};
+use api::{Issuer, Problem, Request, Response, SecurityEvent, ok, required};
 use domain::{Caller, Email, PasswordAttempt};
 use serde_json::json;
 
@@ -19,6 +19,9 @@ async fn handle(app: &Issuer, request: &Request) -> Result<Response, Problem> {
         return Err(Problem::TooManyAttempts(wait)); // 429
     }
 
+    if let Some(account) = &state.account {
+        request.note_user(account.id);
+    }
     let hash = state.account.as_ref().map(|account| account.password_hash.clone());
     let matches = auth::verify(password, hash).await;
     let Some(account) = state.account.filter(|_| matches) else {
@@ -31,6 +34,7 @@ async fn handle(app: &Issuer, request: &Request) -> Result<Response, Problem> {
         app.db.forget_signin_failures(&email, &client).await?; // 503
     }
 
+    request.note_event(SecurityEvent::SignedIn);
     let token = app.signer.issue(Caller { user: account.id, token_version: account.token_version })?;
     Ok(ok(&json!({
         "token": token.value,

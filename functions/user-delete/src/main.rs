@@ -1,6 +1,6 @@
 //! `DELETE /users/{user_id}`: delete the caller's account with all its tasks.
 
-use api::{App, Problem, Request, Response, no_content};
+use api::{App, Problem, Request, Response, SecurityEvent, no_content};
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
@@ -11,5 +11,6 @@ async fn main() -> Result<(), api::Error> {
 async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = app.caller(request)?; // 401, 400, 403
     app.db.delete_user(caller).await?; // 401, 503
+    request.note_event(SecurityEvent::AccountDeleted);
     Ok(no_content())
 }

@@ -1,6 +1,6 @@
 //! `PUT /users/{user_id}`: change the caller's address or password, against the current password.
 
-use api::{App, Problem, Request, Response, ok, optional, required};
+use api::{App, Problem, Request, Response, SecurityEvent, ok, optional, required};
 use domain::{Email, Password, PasswordAttempt, UserChanges};
 
 #[tokio::main]
@@ -26,10 +26,11 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     if !auth::verify(current, Some(hash)).await {
         return Err(Problem::WrongCurrentPassword); // 401
     }
-    let password_hash = match password {
-        Some(password) => Some(auth::hash(password).await),
-        None => None,
+    let (event, password_hash) = match password {
+        Some(password) => (SecurityEvent::PasswordChanged, Some(auth::hash(password).await)),
+        None => (SecurityEvent::EmailChanged, None),
     };
     let user = app.db.update_user(caller, &UserChanges { email, password_hash }).await?; // 401, 409, 503
+    request.note_event(event);
     Ok(ok(&user))
 }

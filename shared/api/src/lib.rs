@@ -13,7 +13,8 @@
 //! ```
 //!
 //! What a function needs to be configured follows from the type of its first argument: [`Open`] has the database
-//! alone, [`App`] verifies tokens as well, and only [`Issuer`] holds the key that signs them.
+//! alone, [`App`] verifies tokens as well, only [`Issuer`] holds the key that signs them, and [`Keys`] has the public
+//! keys and nothing else.
 
 mod config;
 mod cursor;
@@ -23,14 +24,16 @@ mod log;
 mod problem;
 mod request;
 mod response;
+mod secrets;
 mod serve;
 mod state;
 
 pub use config::Error;
 pub use cursor::{read_cursor, write_cursor};
 pub use fields::{Field, Fields, FromJson, nullable, optional, required};
+pub use log::SecurityEvent;
 pub use problem::{FieldError, Problem};
 pub use request::Request;
-pub use response::{Response, created, no_content, ok, with_next};
+pub use response::{Response, cached_for, created, no_content, ok, with_next};
 pub use serve::{Handler, serve};
-pub use state::{App, Issuer, Open, State};
+pub use state::{App, Issuer, Keys, Open, State};

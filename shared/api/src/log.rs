@@ -32,6 +32,60 @@ pub(crate) fn start() {
     }));
 }
 
+/// What somebody who watches over the accounts wants to hear of. Its line names the user, if the request had one, by
+/// id alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecurityEvent {
+    /// An account was made.
+    AccountCreated,
+    /// An account was deleted.
+    AccountDeleted,
+    /// Somebody signed in.
+    SignedIn,
+    /// The address or the password was wrong.
+    SigninFailed,
+    /// A sign-in was not looked at, after too many that failed.
+    SigninThrottled,
+    /// A token was malformed, forged, expired or revoked.
+    TokenRefused,
+    /// Somebody asked for what is another user's, or not there.
+    Forbidden,
+    /// An account was to be changed with a wrong password.
+    CurrentPasswordWrong,
+    /// An account has another password, and its tokens have ended.
+    PasswordChanged,
+    /// An account has another address.
+    EmailChanged,
+}
+
+impl SecurityEvent {
+    fn name(self) -> &'static str {
+        match self {
+            Self::AccountCreated => "account_created",
+            Self::AccountDeleted => "account_deleted",
+            Self::SignedIn => "signed_in",
+            Self::SigninFailed => "signin_failed",
+            Self::SigninThrottled => "signin_throttled",
+            Self::TokenRefused => "token_refused",
+            Self::Forbidden => "forbidden",
+            Self::CurrentPasswordWrong => "current_password_wrong",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChanged => "email_changed",
+        }
+    }
+
+    fn of(problem: &Problem) -> Option<Self> {
+        Some(match problem {
+            Problem::TokenInvalid => Self::TokenRefused,
+            Problem::WrongCredentials => Self::SigninFailed,
+            Problem::WrongCurrentPassword => Self::CurrentPasswordWrong,
+            Problem::NotTheCaller | Problem::NoSuchTask => Self::Forbidden,
+            Problem::TooManyAttempts(_) => Self::SigninThrottled,
+            _ => return None,
+        })
+    }
+}
+
 /// The line of a request, the only one it has.
 pub(crate) fn request(
     request: &Request,
@@ -47,6 +101,7 @@ pub(crate) fn request(
         Some(Problem::Internal(cause)) => Some(cause.as_str()),
         _ => None,
     };
+    let security_event = request.security_event().or(problem.and_then(SecurityEvent::of)).map(|event| event.name());
     let problem = problem.map(kind);
     macro_rules! line {
         ($level:ident) => {
@@ -59,6 +114,7 @@ pub(crate) fn request(
                 attempts = database.attempts,
                 cold_start,
                 user,
+                security_event,
                 problem,
                 cause,
                 "request"
@@ -75,7 +131,7 @@ fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// The problem's name, by which security events can be told apart: a sign-in that failed, a token refused, ….
+/// The problem's name.
 fn kind(problem: &Problem) -> &'static str {
     match problem {
         Problem::BadPath(_) => "bad_path",
@@ -83,16 +139,16 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::BadHeader(..) => "bad_header",
         Problem::BadBody(_) => "bad_body",
         Problem::TokenMissing => "token_missing",
-        Problem::TokenInvalid => "token_refused",
-        Problem::WrongCredentials => "signin_failed",
-        Problem::WrongCurrentPassword => "current_password_wrong",
+        Problem::TokenInvalid => "token_invalid",
+        Problem::WrongCredentials => "wrong_credentials",
+        Problem::WrongCurrentPassword => "wrong_current_password",
         Problem::NotTheCaller => "not_the_caller",
         Problem::NoSuchTask => "no_such_task",
         Problem::EmailTaken => "email_taken",
         Problem::BodyTooLarge => "body_too_large",
         Problem::UnsupportedMediaType => "unsupported_media_type",
         Problem::Unprocessable(_) => "unprocessable",
-        Problem::TooManyAttempts(_) => "signin_throttled",
+        Problem::TooManyAttempts(_) => "too_many_attempts",
         Problem::Unavailable => "unavailable",
         Problem::Internal(_) => "internal",
     }

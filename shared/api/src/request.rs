@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use db::ClientAddress;
 use domain::UserId;
 
-use crate::{Fields, Problem, event::Event, fields::Object};
+use crate::{Fields, Problem, SecurityEvent, event::Event, fields::Object};
 
 /// The largest body: 64 KiB.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -23,6 +23,7 @@ pub struct Request {
     body: Option<Vec<u8>>,
     client: String,
     user: OnceLock<UserId>,
+    security_event: OnceLock<SecurityEvent>,
 }
 
 impl Request {
@@ -41,6 +42,7 @@ impl Request {
             body: if event.is_base64_encoded { BASE64_STANDARD.decode(body).ok() } else { Some(body.into_bytes()) },
             client: event.request_context.http.source_ip.unwrap_or_default(),
             user: OnceLock::new(),
+            security_event: OnceLock::new(),
         }
     }
 
@@ -116,13 +118,22 @@ impl Request {
     }
 
     /// Remembers whose request it is, for its log line.
-    pub(crate) fn note_user(&self, user: UserId) {
+    pub fn note_user(&self, user: UserId) {
         self.user.get_or_init(|| user);
     }
 
-    /// Whose request it is, once the token has said so.
+    /// Whose request it is, as far as that has been found out.
     pub(crate) fn user(&self) -> Option<UserId> {
         self.user.get().copied()
+    }
+
+    /// Remembers what the request did, for its log line: problems are events without this, successes are not.
+    pub fn note_event(&self, event: SecurityEvent) {
+        self.security_event.get_or_init(|| event);
+    }
+
+    pub(crate) fn security_event(&self) -> Option<SecurityEvent> {
+        self.security_event.get().copied()
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use lambda_http::{
     Body,
     http::{
@@ -29,6 +31,14 @@ pub fn created(location: &str, body: &impl Serialize) -> Response {
 pub fn with_next(mut response: Response, target: &str) -> Response {
     if let Ok(link) = HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")) {
         response.headers_mut().insert(LINK, link);
+    }
+    response
+}
+
+/// The response as one that anybody may keep for a while.
+pub fn cached_for(mut response: Response, time: Duration) -> Response {
+    if let Ok(directive) = HeaderValue::from_str(&format!("public, max-age={}", time.as_secs())) {
+        response.headers_mut().insert(CACHE_CONTROL, directive);
     }
     response
 }

@@ -1,8 +1,12 @@
-use auth::{Signer, Verifier};
+use auth::{PublicKeys, Signer, Verifier};
 use db::Database;
 use domain::{Caller, TaskId, UserId};
 
-use crate::{Error, Problem, Request, config};
+use crate::{
+    Error, Problem, Request,
+    config::{database, parse, token_policy, unusable},
+    secrets,
+};
 
 /// What a function holds from its start on. Each kind reads the settings it needs, and no others.
 pub trait State: Send + Sync + Sized + 'static {
@@ -18,7 +22,8 @@ pub struct Open {
 
 impl State for Open {
     async fn start() -> Result<Self, Error> {
-        Ok(Self { db: Database::open(config::database()?).await })
+        let [url] = secrets::read(["DATABASE_URL"]).await?;
+        Ok(Self { db: database(&url).await? })
     }
 }
 
@@ -32,10 +37,10 @@ pub struct Issuer {
 
 impl State for Issuer {
     async fn start() -> Result<Self, Error> {
-        let key = config::required("JWT_SIGNING_KEY")?;
-        let signer = Signer::new(&key, config::token_policy()?)
-            .map_err(|reason| Error::Invalid("JWT_SIGNING_KEY", format!("cannot be used: {reason}")))?;
-        Ok(Self { db: Database::open(config::database()?).await, signer })
+        let [url, key] = secrets::read(["DATABASE_URL", "JWT_SIGNING_KEY"]).await?;
+        let signer = Signer::new(&parse("JWT_SIGNING_KEY", &key)?, token_policy()?)
+            .map_err(|reason| unusable("JWT_SIGNING_KEY", reason))?;
+        Ok(Self { db: database(&url).await?, signer })
     }
 }
 
@@ -48,10 +53,23 @@ pub struct App {
 
 impl State for App {
     async fn start() -> Result<Self, Error> {
-        let keys = config::required("JWT_PUBLIC_KEYS")?;
-        let verifier = Verifier::new(&keys, &config::token_policy()?)
-            .map_err(|reason| Error::Invalid("JWT_PUBLIC_KEYS", format!("cannot be used: {reason}")))?;
-        Ok(Self { db: Database::open(config::database()?).await, verifier })
+        let [url, keys] = secrets::read(["DATABASE_URL", "JWT_PUBLIC_KEYS"]).await?;
+        let verifier = Verifier::new(&parse("JWT_PUBLIC_KEYS", &keys)?, &token_policy()?)
+            .map_err(|reason| unusable("JWT_PUBLIC_KEYS", reason))?;
+        Ok(Self { db: database(&url).await?, verifier })
+    }
+}
+
+/// For the route that publishes the public keys. It has no database.
+pub struct Keys {
+    /// The keys whose tokens are accepted.
+    pub public: PublicKeys,
+}
+
+impl State for Keys {
+    async fn start() -> Result<Self, Error> {
+        let [keys] = secrets::read(["JWT_PUBLIC_KEYS"]).await?;
+        Ok(Self { public: parse("JWT_PUBLIC_KEYS", &keys)? })
     }
 }
 

@@ -7,7 +7,7 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey,
-    jwk::{Jwk, ThumbprintHash},
+    jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash},
 };
 
 /// What is no key of ours. Its text names no part of the key.
@@ -70,8 +70,11 @@ impl PublicKey {
     /// # Errors
     /// [`InvalidKey`] when the library cannot hash it.
     pub(crate) fn id(&self) -> Result<String, InvalidKey> {
-        let jwk = Jwk::from_decoding_key(&self.decoding_key()?, Some(Algorithm::EdDSA)).map_err(|_| InvalidKey)?;
-        jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidKey)
+        self.jwk()?.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidKey)
+    }
+
+    fn jwk(&self) -> Result<Jwk, InvalidKey> {
+        Jwk::from_decoding_key(&self.decoding_key()?, Some(Algorithm::EdDSA)).map_err(|_| InvalidKey)
     }
 }
 
@@ -94,14 +97,38 @@ impl fmt::Display for PublicKey {
 
 /// The public keys whose tokens are accepted, separated by commas: several, so that a new key can be accepted
 /// everywhere before the first token is signed with it, and an old one until its last token has expired.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKeys(pub(crate) Vec<PublicKey>);
+
+impl PublicKeys {
+    /// The keys as others read them: a JSON Web Key Set (RFC 7517, section 5).
+    ///
+    /// # Errors
+    /// [`InvalidKey`] when the library will not take one.
+    pub fn to_jwks(&self) -> Result<JwkSet, InvalidKey> {
+        let published = |key: &PublicKey| {
+            let mut jwk = key.jwk()?;
+            jwk.common.key_id = Some(key.id()?);
+            jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+            jwk.common.key_algorithm = Some(KeyAlgorithm::EdDSA);
+            Ok(jwk)
+        };
+        Ok(JwkSet { keys: self.0.iter().map(published).collect::<Result<_, _>>()? })
+    }
+}
 
 impl FromStr for PublicKeys {
     type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
         text.split(',').map(|key| key.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for PublicKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&keys.join(","))
     }
 }
 
@@ -121,6 +148,19 @@ mod tests {
         let key: SigningKey = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A".parse().unwrap();
         assert_eq!(key.public().to_string(), "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
         assert_eq!(key.public().id().unwrap(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+
+    #[test]
+    fn a_published_key_says_what_it_is_for_and_nothing_secret() {
+        let key = SigningKey::generate().unwrap();
+        let set = PublicKeys(vec![key.public()]).to_jwks().unwrap();
+        assert_eq!(
+            serde_json::to_value(set).unwrap(),
+            serde_json::json!({"keys": [{
+                "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+                "kid": key.public().id().unwrap(), "x": key.public().to_string(),
+            }]})
+        );
     }
 
     #[test]

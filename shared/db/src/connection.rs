@@ -1,4 +1,9 @@
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
@@ -14,6 +19,9 @@ use crate::{
     error::{Verdict, judge},
     retry::Attempts,
 };
+
+/// How often the configuration is looked up again while the database refuses it.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// A statement's parameters, each with the type it is sent as: naming them saves the round trip of asking.
 pub(crate) type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
@@ -69,18 +77,30 @@ impl Config {
     }
 }
 
+/// Looks up again where the database is and how to get in; `None` when that cannot be done.
+pub type Renew = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Config>> + Send>> + Send + Sync>;
+
 /// The one connection of an execution environment: opened while it starts, reopened when it is gone.
 ///
 /// Requests share it; their statements are independent, so they may be in flight together.
 pub struct Database {
+    link: Mutex<Link>,
+    renew: Option<Renew>,
+}
+
+struct Link {
     config: Config,
-    connection: Mutex<Option<Arc<Client>>>,
+    /// When the configuration was last looked up again, and whether it had changed.
+    renewed: Option<(Instant, bool)>,
+    client: Option<Arc<Client>>,
 }
 
 impl Database {
     /// Opens the connection. A database that cannot be reached is no error here: each request tries again.
-    pub async fn open(config: Config) -> Self {
-        let database = Self { config, connection: Mutex::new(None) };
+    ///
+    /// When the database refuses the password, `renew` is asked whether there is a new one.
+    pub async fn open(config: Config, renew: Option<Renew>) -> Self {
+        let database = Self { link: Mutex::new(Link { config, renewed: None, client: None }), renew };
         if database.ping().await.is_err() {
             tracing::warn!("the database cannot be reached yet");
         }
@@ -104,6 +124,7 @@ impl Database {
     pub(crate) async fn query_told(&self, sql: &str, params: Params<'_>) -> Result<(Vec<Row>, bool), Error> {
         let mut attempts = Attempts::start();
         while let Some(limit) = attempts.next() {
+            let begun = Instant::now();
             let verdict = match timeout(limit, self.attempt(sql, params)).await {
                 Ok(Ok(rows)) => return Ok((rows, attempts.is_repeat())),
                 Ok(Err(error)) => judge(&error),
@@ -111,8 +132,8 @@ impl Database {
             };
             match verdict {
                 Verdict::Fail(error) => return Err(error),
-                Verdict::GiveUp => return Err(self.forget().await),
-                Verdict::Repeat => drop(self.forget().await),
+                Verdict::Refused if !self.renewed_since(begun).await => return Err(Error::Unavailable),
+                Verdict::Refused | Verdict::Repeat => self.link.lock().await.client = None,
             }
             attempts.pause().await;
         }
@@ -125,28 +146,42 @@ impl Database {
 
     /// The open connection, or a new one.
     async fn client(&self) -> Result<Arc<Client>, tokio_postgres::Error> {
-        let mut connection = self.connection.lock().await;
-        if let Some(client) = connection.as_ref() {
+        let mut link = self.link.lock().await;
+        if let Some(client) = link.client.as_ref() {
             // After a thaw the task that owns the socket has not seen yet that it is closed: let it look.
             tokio::task::yield_now().await;
             if !client.is_closed() {
                 return Ok(Arc::clone(client));
             }
         }
-        let (client, driver) = self.config.postgres.connect(self.config.tls.clone()).await?;
+        let (client, driver) = link.config.postgres.connect(link.config.tls.clone()).await?;
         tokio::spawn(async move {
             // What ends the connection is told to the statement that waits for it.
             let _ = driver.await;
         });
         let client = Arc::new(client);
-        *connection = Some(Arc::clone(&client));
+        link.client = Some(Arc::clone(&client));
         Ok(client)
     }
 
-    /// Drops the connection, so that the next attempt opens one.
-    async fn forget(&self) -> Error {
-        *self.connection.lock().await = None;
-        Error::Unavailable
+    /// Whether there is another configuration than the one an attempt was refused with that began at this time.
+    async fn renewed_since(&self, begun: Instant) -> bool {
+        let Some(renew) = &self.renew else { return false };
+        let mut link = self.link.lock().await;
+        match link.renewed {
+            Some((at, changed)) if at > begun => return changed,
+            Some((at, _)) if at.elapsed() < RENEW_EVERY => return false,
+            _ => {}
+        }
+        let config = renew().await.filter(|config| config.postgres != link.config.postgres);
+        link.renewed = Some((Instant::now(), config.is_some()));
+        match config {
+            Some(config) => {
+                link.config = config;
+                true
+            }
+            None => false,
+        }
     }
 }
 

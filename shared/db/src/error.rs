@@ -58,8 +58,8 @@ impl Constraint {
 pub(crate) enum Verdict {
     /// It may have been carried out or not: drop the connection, wait a little, repeat it.
     Repeat,
-    /// Nobody gets in, however often they try: the password, the role or the database is wrong.
-    GiveUp,
+    /// Nobody gets in like this, however often they try: the password, the role or the database is wrong.
+    Refused,
     /// The statement itself is at fault; the connection is fine.
     Fail(Error),
 }
@@ -76,7 +76,7 @@ pub(crate) fn judge(error: &tokio_postgres::Error) -> Verdict {
     match &code[..2] {
         "08" | "40" | "53" | "57" | "58" | "XX" => Verdict::Repeat,
         _ if *refusal.code() == SqlState::READ_ONLY_SQL_TRANSACTION => Verdict::Repeat,
-        "28" | "3D" => Verdict::GiveUp,
+        "28" | "3D" => Verdict::Refused,
         "23" => Verdict::Fail(match refusal.constraint().and_then(Constraint::by_name) {
             Some(Constraint::TaskOwner) => Error::TokenDead,
             Some(constraint) => Error::Violated(constraint),

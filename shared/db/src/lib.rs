@@ -17,7 +17,7 @@ mod signin;
 mod tasks;
 mod users;
 
-pub use connection::{Config, Database, InvalidConfig};
+pub use connection::{Config, Database, InvalidConfig, Renew};
 pub use error::{Constraint, Error};
 pub use retry::{Usage, within};
 pub use signin::{Account, ClientAddress, SigninState};
