@@ -70,6 +70,8 @@ fn each_outside_world_is_known_on_its_own_floor_alone() {
         ("postgres-native-tls", vec!["db"]),
         ("jsonwebtoken", vec!["auth"]),
         ("bcrypt", vec!["auth"]),
+        ("aws-config", vec!["api"]),
+        ("aws-sdk-ssm", vec!["api"]),
         ("sqlx", vec![]),
     ];
     let metadata = metadata();

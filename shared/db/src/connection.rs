@@ -133,8 +133,10 @@ impl Database {
             match verdict {
                 Verdict::Fail(error) => return Err(error),
                 Verdict::Refused if !self.renewed_since(begun).await => return Err(Error::Unavailable),
-                Verdict::Refused | Verdict::Repeat => self.link.lock().await.client = None,
+                Verdict::PerhapsRefused => drop(self.renewed_since(begun).await),
+                Verdict::Refused | Verdict::Repeat => {}
             }
+            self.link.lock().await.client = None;
             attempts.pause().await;
         }
         Err(Error::Unavailable)

@@ -60,6 +60,8 @@ pub(crate) enum Verdict {
     Repeat,
     /// Nobody gets in like this, however often they try: the password, the role or the database is wrong.
     Refused,
+    /// As [`Verdict::Repeat`], or as [`Verdict::Refused`]: it was not said which.
+    PerhapsRefused,
     /// The statement itself is at fault; the connection is fine.
     Fail(Error),
 }
@@ -69,11 +71,13 @@ pub(crate) enum Verdict {
 /// Without one the failure is the connection's: it was refused, cut, or is gone. *Repeat*: 08 (connection), 40
 /// (rolled back: deadlock, serialization), 53 (out of resources), 57 (shutdown, failover, cancelled), 58 (system)
 /// and XX (Neon's proxy says so while it wakes a database), and 25006, a primary that has become a replica.
-/// *Never*: 22 and 42 (the statement), 23 (a constraint), 28 and 3D (who we are, and where to).
+/// *Never*: 22 and 42 (the statement), 23 (a constraint), 28 and 3D (who we are, and where to). *Unclear*: 08P01, with
+/// which PgBouncer says what it has to say itself, of a wrong password as of a server that is down.
 pub(crate) fn judge(error: &tokio_postgres::Error) -> Verdict {
     let Some(refusal) = error.as_db_error() else { return Verdict::Repeat };
     let code = refusal.code().code();
     match &code[..2] {
+        _ if *refusal.code() == SqlState::PROTOCOL_VIOLATION => Verdict::PerhapsRefused,
         "08" | "40" | "53" | "57" | "58" | "XX" => Verdict::Repeat,
         _ if *refusal.code() == SqlState::READ_ONLY_SQL_TRANSACTION => Verdict::Repeat,
         "28" | "3D" => Verdict::Refused,

@@ -135,6 +135,7 @@ fn db(profile: &Profile) -> Result<u8> {
 
 /// Runs a command against a fresh stack; its exit code is ours.
 fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
+    let moto_server = tools::moto_server()?;
     let mut up = start(profile)?;
     with_functions(profile, &mut up)?;
     println!();
@@ -148,6 +149,7 @@ fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
         .env("API_LOG", profile.log("functions"))
         .env("LOCAL_ENV_FILE", profile.env_file())
         .env("CARGO_LAMBDA", &up.tools.cargo_lambda.program)
+        .env("MOTO_SERVER", moto_server)
         .env("PG_BIN", &up.tools.postgres.bin)
         .env("PATH", up.tools.cargo_lambda.path()?);
     let status = up.stack.run(&mut command)?;

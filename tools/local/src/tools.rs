@@ -15,6 +15,8 @@ use crate::servant::Servant;
 /// The versions of what is installed into `.local/tools`. The platform's packages have their own.
 const CARGO_LAMBDA: &str = "1.9.2";
 const EMBEDDED_POSTGRES: &str = "17.6.0-beta.15";
+/// Of `moto[server]` only what answers for the Parameter Store: all of it is twice the size.
+const MOTO: [&str; 3] = ["moto[ssm]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
 
 /// The oldest cargo-lambda whose `watch` reads the routes from the workspace.
 const CARGO_LAMBDA_AT_LEAST: (u32, u32) = (1, 9);
@@ -77,8 +79,22 @@ pub(crate) fn cargo_lambda_with_zig() -> Result<CargoLambda> {
         "  zig is missing (it links for Amazon Linux, whatever this machine is): installing it into {}",
         venv.display()
     );
-    installer.pip_install(&[&format!("cargo-lambda=={CARGO_LAMBDA}")])?;
+    installer.pip_install("venv", &[&format!("cargo-lambda=={CARGO_LAMBDA}")])?;
     Ok(CargoLambda { program: venv.join("bin/cargo-lambda"), on_path: false })
+}
+
+/// `moto_server`, which the tests have in the place of the Parameter Store.
+pub(crate) fn moto_server() -> Result<PathBuf> {
+    let installer = Installer::new(Servant::find()?)?;
+    let program = installer.folder.join("moto/bin/moto_server");
+    if !program.is_file() {
+        println!(
+            "  moto is missing (it stands in for AWS's Parameter Store): installing it into {}",
+            installer.folder.display()
+        );
+        installer.pip_install("moto", &MOTO)?;
+    }
+    Ok(program)
 }
 
 struct Installer {
@@ -222,7 +238,7 @@ impl Installer {
         );
         // `--no-deps` leaves out zig, which is ten times the size and only needed for releases.
         let [by_pip, by_cargo] = own;
-        if let Err(error) = self.pip_install(&["--no-deps", &format!("cargo-lambda=={CARGO_LAMBDA}")]) {
+        if let Err(error) = self.pip_install("venv", &["--no-deps", &format!("cargo-lambda=={CARGO_LAMBDA}")]) {
             crate::interrupt::check()?;
             println!("  {error:#}\n  building it instead, which takes some minutes");
             let mut cargo = Command::new("cargo");
@@ -233,8 +249,8 @@ impl Installer {
         Ok(CargoLambda { program, on_path: false })
     }
 
-    fn pip_install(&self, arguments: &[&str]) -> Result<()> {
-        let (venv, log) = (self.folder.join("venv"), self.folder.join("pip.log"));
+    fn pip_install(&self, venv: &str, arguments: &[&str]) -> Result<()> {
+        let (venv, log) = (self.folder.join(venv), self.folder.join("pip.log"));
         if !venv.join("bin/pip").is_file() {
             if on_path("python3").is_none() {
                 bail!("python3 is missing, which would bring it ready-made");
