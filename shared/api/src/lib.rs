@@ -22,6 +22,8 @@ mod event;
 mod fields;
 mod log;
 mod problem;
+#[cfg(test)]
+mod properties;
 mod request;
 mod response;
 mod secrets;
@@ -35,5 +37,5 @@ pub use log::SecurityEvent;
 pub use problem::{FieldError, Problem};
 pub use request::Request;
 pub use response::{Response, cached_for, created, no_content, ok, with_next};
-pub use serve::{Handler, serve};
+pub use serve::{Handler, invoke, serve};
 pub use state::{App, Issuer, Keys, Open, State};

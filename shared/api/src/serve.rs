@@ -45,18 +45,38 @@ where
 {
     log::start();
     let state = Arc::new(S::start().await?);
-    let service = service_fn(move |event: LambdaEvent<Event>| {
+    let service = service_fn(move |invocation: LambdaEvent<Event>| {
         let state = Arc::clone(&state);
         async move {
-            let deadline = Instant::now() + budget(event.context.deadline);
-            let request = Request::new(event.payload, &event.context.request_id);
-            Ok::<_, Infallible>(for_the_gateway(respond(&*state, &request, handle, deadline).await))
+            let LambdaEvent { payload, context, .. } = invocation;
+            Ok::<_, Infallible>(answer(&*state, handle, payload, &context.request_id, budget(context.deadline)).await)
         }
     });
     lambda_runtime::run_concurrent(service).await.map_err(|error| Error::Runtime(error.to_string()))
 }
 
-/// Answers one request, whatever happens, and writes its line.
+/// What [`serve`] does with one event, given and returned as JSON: for those who have no Lambda runtime around them.
+///
+/// # Errors
+/// The JSON is not that of a gateway's event.
+pub async fn invoke<S, H>(state: &S, handle: H, event: &[u8]) -> Result<Vec<u8>, serde_json::Error>
+where
+    S: State,
+    H: for<'a> Handler<'a, S>,
+{
+    let event = serde_json::from_slice(event)?;
+    serde_json::to_vec(&answer(state, handle, event, "none", BUDGET).await)
+}
+
+async fn answer<S, H>(state: &S, handle: H, event: Event, id: &str, budget: Duration) -> ApiGatewayV2httpResponse
+where
+    S: Sync,
+    H: for<'a> Handler<'a, S>,
+{
+    let deadline = Instant::now() + budget;
+    for_the_gateway(respond(state, &Request::new(event, id), handle, deadline).await)
+}
+
 async fn respond<S, H>(state: &S, request: &Request, handle: H, deadline: Instant) -> Response
 where
     S: Sync,

@@ -1,0 +1,152 @@
+//! What holds for any input at all, from the event to the answer.
+
+use auth::{PublicKeys, SigningKey, TokenPolicy, Verifier};
+use domain::{Description, Email, Password, PasswordAttempt, TaskId, Title, UserId};
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use crate::{Problem, Request, Response, invoke, no_content, nullable, optional, read_cursor, required, write_cursor};
+
+/// JSON of any shape, some of it made of the words the API knows.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        known_word().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(Value::from),
+            vec((prop_oneof![any::<String>(), known_word()], inner), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn known_word() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "title",
+        "description",
+        "completed",
+        "email",
+        "password",
+        "current_password",
+        "ada@example.com",
+        "a\0b",
+        "correct horse",
+        "headers",
+        "body",
+        "rawPath",
+        "rawQueryString",
+        "pathParameters",
+        "isBase64Encoded",
+        "requestContext",
+        "http",
+        "method",
+        "sourceIp",
+        "requestId",
+        "authorization",
+        "content-type",
+        "application/json",
+        "user_id",
+        "task_id",
+        "limit=1",
+        "cursor=AAAA",
+        "idempotency-key",
+    ])
+    .prop_map(str::to_owned)
+}
+
+/// An event as the gateway makes it, with anything where a client can put anything.
+fn any_event() -> impl Strategy<Value = Value> {
+    let text = || prop_oneof![any::<String>(), known_word()];
+    let body = prop_oneof![any::<String>(), any_json().prop_map(|json| json.to_string())];
+    let header = (prop_oneof![any::<String>(), known_word()], text());
+    (text(), text(), vec(header, 0..5), proptest::option::of(body), any::<bool>(), text()).prop_map(
+        |(path, query, headers, body, base64, id)| {
+            let mut event = json!({
+                "version": "2.0", "rawPath": path, "rawQueryString": query, "body": body, "isBase64Encoded": base64,
+                "pathParameters": {"user_id": id, "task_id": "6f1c3b1e-5f5a-4b57-9d2e-3c1d2b0a9f00"},
+                "headers": {"content-type": "application/json"},
+                "requestContext": {"requestId": "r", "http": {"method": "PUT", "sourceIp": "192.0.2.1"}},
+            });
+            for (name, value) in headers {
+                event["headers"][name] = value.into();
+            }
+            event
+        },
+    )
+}
+
+/// Every parser there is, in a row: none may hide another's fault.
+async fn parse_all(verifier: &Verifier, request: &Request) -> Result<Response, Problem> {
+    let outcomes = [
+        request.bearer_token().map_or(Err(Problem::TokenMissing), |token| {
+            verifier.verify(token).map(drop).map_err(|_| Problem::TokenInvalid)
+        }),
+        request.path_id("user_id", UserId::parse).map(drop),
+        request.path_id("task_id", TaskId::parse).map(drop),
+        request.query(["completed", "limit", "cursor"]).map(drop),
+        request.idempotency_key().map(drop),
+        request.json((required::<Email>("email"), required::<Password>("password"))).map(drop),
+        request.json((required::<Title>("title"), nullable::<Description>("description"))).map(drop),
+        request
+            .json((
+                required::<PasswordAttempt>("current_password"),
+                optional::<Email>("email"),
+                optional::<bool>("completed"),
+            ))
+            .map(drop),
+    ];
+    match outcomes.into_iter().find_map(Result::err) {
+        Some(problem) => Err(problem),
+        None => Ok(no_content()),
+    }
+}
+
+impl crate::State for Verifier {
+    async fn start() -> Result<Self, crate::Error> {
+        let policy = TokenPolicy { issuer: "i".into(), audience: "a".into(), lifetime: Duration::ZERO };
+        let keys: PublicKeys = SigningKey::generate().unwrap().public().to_string().parse().unwrap();
+        Ok(Verifier::new(&keys, &policy).unwrap())
+    }
+}
+
+/// The answer to an event, if it is one.
+fn answer(event: &[u8]) -> Option<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let answer = runtime.block_on(async {
+        let verifier = <Verifier as crate::State>::start().await.unwrap();
+        invoke(&verifier, parse_all, event).await
+    });
+    answer.ok().map(|answer| serde_json::from_slice(&answer).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_client_sends_is_answered_in_the_contracts_words(event in any_event()) {
+        let answer = answer(&serde_json::to_vec(&event).unwrap()).unwrap();
+        let status = answer["statusCode"].as_u64().unwrap();
+        prop_assert!([400, 401, 413, 415, 422].contains(&status), "{answer}");
+        let problem: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        prop_assert_eq!(&problem["status"], &json!(status));
+    }
+
+    #[test]
+    fn an_event_of_any_other_shape_is_answered_or_refused_as_no_event(event in any_json()) {
+        if let Some(answer) = answer(event.to_string().as_bytes()) {
+            prop_assert_ne!(&answer["statusCode"], &json!(500));
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_read_only_in_the_form_it_is_written_in(text in "[A-Za-z0-9_-]{30,34}|.*") {
+        if let Some(position) = read_cursor(&text) {
+            prop_assert_eq!(write_cursor(position), text);
+        }
+    }
+}
