@@ -3,21 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
 };
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
-
-/// A method, a path and the function that serves them.
-type Route = (String, String, String);
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap()
-}
+use cargo_metadata::{DependencyKind, Metadata, Package};
+use tests::workspace::{Route, metadata, root, routes};
 
 /// The packages in one folder of the workspace.
 fn packages_in<'a>(metadata: &'a Metadata, folder: &str) -> Vec<&'a Package> {
@@ -85,7 +74,7 @@ fn each_outside_world_is_known_on_its_own_floor_alone() {
 
 #[test]
 fn every_list_of_the_routes_is_the_same_list() {
-    let router = routes_of_the_router();
+    let router = routes();
     assert_eq!(routes_of_the_readme(), router, "the table in README.md, against the router in Cargo.toml");
 
     let metadata = metadata();
@@ -96,39 +85,25 @@ fn every_list_of_the_routes_is_the_same_list() {
         .filter(|target| target.is_bin())
         .map(|target| target.name.clone())
         .collect();
-    assert_eq!(binaries, router.iter().map(|(_, _, function)| function.clone()).collect());
+    assert_eq!(binaries, router.iter().map(|route| route.function.clone()).collect());
 
-    for (method, path, function) in &router {
+    for Route { method, path, function } in &router {
         let source = fs::read_to_string(root().join("functions").join(function).join("src/main.rs")).unwrap();
         let row = format!("//! `{method} {path}`: ");
         assert!(source.starts_with(&row), "functions/{function}/src/main.rs does not begin with {row:?}");
     }
 }
 
-/// `[workspace.metadata.lambda.watch.router]` of `Cargo.toml`.
-fn routes_of_the_router() -> BTreeSet<Route> {
-    let router = &metadata().workspace_metadata["lambda"]["watch"]["router"];
-    let paths = router.as_object().unwrap().iter();
-    paths
-        .flat_map(|(path, entries)| {
-            entries.as_array().unwrap().iter().map(move |entry| {
-                let text = |member: &str| entry[member].as_str().unwrap().to_owned();
-                (text("method"), path.clone(), text("function"))
-            })
-        })
-        .collect()
-}
-
 /// The rows `| METHOD /path | function | …` of `README.md`.
-fn routes_of_the_readme() -> BTreeSet<Route> {
+fn routes_of_the_readme() -> Vec<Route> {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    readme
-        .lines()
-        .filter_map(|line| {
-            let mut cells = line.strip_prefix("| `")?.split('|').map(|cell| cell.trim().trim_matches('`'));
-            let (method, path) = cells.next()?.split_once(' ')?;
-            Some((method.to_owned(), path.to_owned(), cells.next()?.to_owned()))
-        })
-        .filter(|(_, path, _)| path.starts_with('/'))
-        .collect()
+    let rows = readme.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split('|').map(|cell| cell.trim().trim_matches('`').to_owned());
+        let (method, path) =
+            cells.next()?.split_once(' ').map(|(method, path)| (method.to_owned(), path.to_owned()))?;
+        Some(Route { method, path, function: cells.next()? })
+    });
+    let mut routes: Vec<Route> = rows.filter(|route| route.path.starts_with('/')).collect();
+    routes.sort();
+    routes
 }

@@ -1,7 +1,13 @@
 //! The whole API, over HTTP, on real parts. `make test` starts them and runs this.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod access;
+mod bodies;
 mod house;
 mod migrate;
+mod paging;
 mod readme;
 mod schema;
+mod tasks;
+mod tokens;
+mod users;

@@ -4,3 +4,4 @@
 
 pub mod api;
 pub mod database;
+pub mod workspace;

@@ -1,0 +1,189 @@
+//! Who may do what: two users, every route, every kind of token, and the order in which the checks are made.
+
+use reqwest::{
+    Method,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use serde_json::{Value, json};
+use tests::{
+    api::{Api, PASSWORD, Reply, User, fresh_email, reply, two_users},
+    workspace::{Route, routes},
+};
+
+const NIL: &str = "00000000-0000-4000-8000-000000000000";
+
+/// A good body for a route, and the status of its success. A new route needs a line here.
+fn success(route: &Route) -> (Option<Value>, u16) {
+    match route.function.as_str() {
+        "user-get" | "tasks-list" | "task-get" => (None, 200),
+        "user-update" => (Some(json!({"current_password": PASSWORD, "email": fresh_email()})), 200),
+        "task-create" => (Some(json!({"title": "x"})), 201),
+        "task-update" => (Some(json!({"completed": true})), 200),
+        "task-delete" | "user-delete" => (None, 204),
+        unknown => panic!("{unknown} is not in the matrix of access"),
+    }
+}
+
+/// The routes that ask for a token; the one that deletes the user comes last.
+fn protected_routes() -> Vec<Route> {
+    let mut routes: Vec<Route> = routes().into_iter().filter(Route::is_protected).collect();
+    assert!(routes.len() >= 8);
+    routes.sort_by_key(|route| route.function == "user-delete");
+    routes
+}
+
+async fn send(api: &Api, route: &Route, path: &str, authorization: Option<&str>) -> Reply {
+    let mut request = api.request(route.method(), path);
+    if let Some(value) = authorization {
+        request = request.header(AUTHORIZATION, value);
+    }
+    if let (Some(body), _) = success(route) {
+        request = request.json(&body);
+    }
+    reply(request).await
+}
+
+fn id(task: &Value) -> &str {
+    task["id"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn every_protected_route_opens_to_its_owners_token_alone() {
+    let (owner, other) = two_users().await;
+    let bearer = |user: &User| format!("Bearer {}", user.token);
+    for route in protected_routes() {
+        let task = owner.task("mine").await;
+        let path = route.path_of(&owner.id, id(&task));
+        let challenge = async |authorization: Option<&str>| {
+            let reply = send(&owner.api, &route, &path, authorization).await;
+            assert_eq!(reply.status, 401, "{route:?} with {authorization:?}: {reply:?}");
+            reply.header("www-authenticate").to_owned()
+        };
+
+        for missing in [None, Some(""), Some("Basic YTpi"), Some(owner.token.as_str()), Some("Bearer")] {
+            assert_eq!(challenge(missing).await, "Bearer", "{route:?} with {missing:?}");
+        }
+        for bad in ["Bearer x", "Bearer a.b.c", "bearer null", "Bearer x y"] {
+            assert_eq!(challenge(Some(bad)).await, "Bearer error=\"invalid_token\"", "{route:?} with {bad:?}");
+        }
+        let foreign = send(&owner.api, &route, &path, Some(&bearer(&other))).await;
+        assert_eq!(foreign.status, 403, "{route:?} with another's token: {foreign:?}");
+        let own = send(&owner.api, &route, &path, Some(&bearer(&owner))).await;
+        assert_eq!(own.status, success(&route).1, "{route:?} with the owner's token: {own:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_users_requests_change_nothing() {
+    let (owner, other) = two_users().await;
+    let task = owner.task("mine").await;
+    let account = owner.get("").await.expect(200).body;
+    for route in protected_routes() {
+        let path = route.path_of(&owner.id, id(&task));
+        send(&owner.api, &route, &path, Some(&format!("Bearer {}", other.token))).await.expect(403);
+        // Under their own path, the task is no task of theirs.
+        if route.path.contains("{task_id}") {
+            let path = route.path_of(&other.id, id(&task));
+            send(&owner.api, &route, &path, Some(&format!("Bearer {}", other.token))).await.expect(403);
+        }
+    }
+    assert_eq!(owner.get("").await.expect(200).body, account);
+    assert_eq!(owner.get("/tasks").await.expect(200).body, json!([task]));
+    assert_eq!(other.get("/tasks").await.expect(200).body, json!([]));
+}
+
+#[tokio::test]
+async fn another_users_task_looks_like_none() {
+    let (owner, other) = two_users().await;
+    let task = owner.task("mine").await;
+    for route in protected_routes().iter().filter(|route| route.path.contains("{task_id}")) {
+        let answer = async |task: &str| {
+            let path = route.path_of(&other.id, task);
+            let mut reply = send(&other.api, route, &path, Some(&format!("Bearer {}", other.token))).await.expect(403);
+            reply.body["request_id"] = Value::Null;
+            reply.body
+        };
+        assert_eq!(answer(id(&task)).await, answer(NIL).await, "{route:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_users_token_is_dead_on_every_route() {
+    let (gone, _) = two_users().await;
+    let task = gone.task("mine").await;
+    gone.delete("").await.expect(204);
+    for route in protected_routes() {
+        let path = route.path_of(&gone.id, id(&task));
+        let reply = send(&gone.api, &route, &path, Some(&format!("Bearer {}", gone.token))).await;
+        assert_eq!(reply.status, 401, "{route:?}: {reply:?}");
+        assert_eq!(reply.header("www-authenticate"), "Bearer error=\"invalid_token\"", "{route:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_every_token_on_every_route() {
+    let (user, _) = two_users().await;
+    let task = user.task("mine").await;
+    user.put("", &json!({"current_password": PASSWORD, "password": "another password"})).await.expect(200);
+    for route in protected_routes() {
+        let path = route.path_of(&user.id, id(&task));
+        let reply = send(&user.api, &route, &path, Some(&format!("Bearer {}", user.token))).await;
+        assert_eq!(
+            (reply.status, reply.header("www-authenticate")),
+            (401, "Bearer error=\"invalid_token\""),
+            "{route:?}"
+        );
+    }
+    let token = user.api.sign_in(&user.email, "another password").await.expect(200).token();
+    let renewed = User { token, ..user };
+    assert_eq!(renewed.get("/tasks").await.expect(200).body, json!([task]), "the tasks stay");
+}
+
+#[tokio::test]
+async fn the_checks_are_made_in_the_contracts_order() {
+    let (user, other) = two_users().await;
+    let not_uuids = ["1", "%20", "users", "g0000000-0000-4000-8000-000000000000", "00000000000040008000000000000000x"];
+    for route in protected_routes() {
+        let with = async |path: &str, token: &str| {
+            // A body of the wrong type and a bad query are found last.
+            let request = user.api.request(route.method(), &format!("{path}?limit=none"));
+            reply(request.bearer_auth(token).header(CONTENT_TYPE, "text/plain").body("no JSON")).await.status
+        };
+        for id in not_uuids {
+            let path = route.path_of(id, id);
+            assert_eq!(with(&path, "forged").await, 401, "{route:?}: the token comes before the path {path:?}");
+            assert_eq!(with(&path, &user.token).await, 400, "{route:?}: {path:?} holds no id");
+        }
+        if route.path.contains("{task_id}") {
+            let path = route.path_of(&other.id, "1");
+            assert_eq!(with(&path, &user.token).await, 400, "{route:?}: no id comes before another's");
+        }
+        let path = route.path_of(&other.id, NIL);
+        assert_eq!(with(&path, &user.token).await, 403, "{route:?}: another's path comes before query and body");
+    }
+}
+
+#[tokio::test]
+async fn routes_without_a_token_ignore_one() {
+    let api = Api::shared();
+    let open: Vec<Route> = routes().into_iter().filter(|route| !route.is_protected()).collect();
+    for route in open {
+        let status = match route.function.as_str() {
+            "health" | "jwks" => 200,
+            "signup" | "signin" => 415,
+            unknown => panic!("{unknown} is neither protected nor known to be open"),
+        };
+        assert_eq!(reply(api.request(route.method(), &route.path).bearer_auth("x")).await.status, status, "{route:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_route_is_not_found() {
+    let api = Api::shared();
+    for (method, path) in
+        [(Method::GET, "/"), (Method::GET, "/users"), (Method::POST, "/health"), (Method::GET, "/tasks")]
+    {
+        let status = api.request(method.clone(), path).send().await.unwrap().status().as_u16();
+        assert!([404, 405].contains(&status), "{method} {path}: {status}");
+    }
+}

@@ -1,0 +1,172 @@
+//! Tasks: creating, reading, changing and deleting them.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::api::{Api, Reply, User, reply, two_users};
+
+async fn create(user: &User, key: &str, body: &Value) -> Reply {
+    let request = user.api.request(Method::POST, &user.path("/tasks"));
+    reply(request.bearer_auth(&user.token).header("idempotency-key", key).json(body)).await
+}
+
+fn path(task: &Value) -> String {
+    format!("/tasks/{}", task["id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_task_is_created_read_changed_and_deleted() {
+    let user = Api::shared().user().await;
+    let reply = user.post("/tasks", &json!({"title": "Buy milk", "description": "2 litres"})).await.expect(201);
+    let task = reply.body.clone();
+    assert_eq!(reply.header("location"), user.path(&path(&task)));
+    assert_eq!(
+        task.as_object().unwrap().keys().collect::<BTreeSet<_>>(),
+        BTreeSet::from(
+            ["completed", "created_at", "description", "id", "title", "updated_at", "user_id"]
+                .map(String::from)
+                .each_ref()
+        )
+    );
+    assert_eq!(task["user_id"], user.id.as_str());
+    assert_eq!((&task["title"], &task["description"]), (&json!("Buy milk"), &json!("2 litres")));
+    assert_eq!((&task["completed"], &task["updated_at"]), (&json!(false), &task["created_at"]));
+    assert_eq!(user.get(&path(&task)).await.expect(200).body, task);
+
+    let changed = user.put(&path(&task), &json!({"completed": true})).await.expect(200).body;
+    assert!(changed["updated_at"].as_str() > task["updated_at"].as_str());
+    let mut expected = task.clone();
+    expected["completed"] = json!(true);
+    expected["updated_at"] = changed["updated_at"].clone();
+    assert_eq!(changed, expected, "what was left out has stayed");
+    assert_eq!(user.get(&path(&task)).await.expect(200).body, changed);
+
+    assert!(user.delete(&path(&task)).await.expect(204).body.is_null());
+    for method in [Method::GET, Method::DELETE] {
+        user.send(method, &path(&task), None).await.expect(403);
+    }
+    user.put(&path(&task), &json!({"completed": false})).await.expect(403);
+    assert_eq!(user.get("/tasks").await.expect(200).body, json!([]));
+}
+
+#[tokio::test]
+async fn every_field_changes_on_its_own_and_null_clears_the_description() {
+    let user = Api::shared().user().await;
+    let task = user.post("/tasks", &json!({"title": "a", "description": "b"})).await.expect(201).body;
+    let path = path(&task);
+    let mut expected = task.clone();
+    for (field, value) in [
+        ("title", json!("c")),
+        ("description", json!("")),
+        ("description", json!("d")),
+        ("description", Value::Null),
+        ("completed", json!(true)),
+        ("completed", json!(false)),
+    ] {
+        let changed = user.put(&path, &json!({field: value})).await.expect(200).body;
+        expected[field] = value;
+        expected["updated_at"] = changed["updated_at"].clone();
+        assert_eq!(changed, expected);
+    }
+    assert_eq!(user.put(&path, &json!({})).await.expect(422).fields(), ["body"]);
+    user.put(&path, &json!({"title": null})).await.expect(400);
+    user.put(&path, &json!({"completed": null})).await.expect(400);
+}
+
+#[tokio::test]
+async fn a_title_is_trimmed_and_has_1_to_500_code_points_of_which_one_can_be_seen() {
+    let user = Api::shared().user().await;
+    let crabs = "🦀".repeat(500);
+    for (sent, kept) in [("\u{3000}\t Buy\u{a0}milk \n", "Buy\u{a0}milk"), (&format!("  {crabs}  "), &crabs)] {
+        assert_eq!(user.task(sent).await["title"], kept);
+    }
+    let task = user.task("before").await;
+    for title in ["", " \u{2003}\n", &"a".repeat(501), "\u{200b}\u{feff}", "\u{3164}", "nul\0"] {
+        assert_eq!(user.post("/tasks", &json!({"title": title})).await.expect(422).fields(), ["title"], "{title:?}");
+        assert_eq!(user.put(&path(&task), &json!({"title": title})).await.expect(422).fields(), ["title"], "{title:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_description_is_kept_as_sent_up_to_5000_code_points() {
+    let user = Api::shared().user().await;
+    for description in [json!("  as \r\n sent\t"), json!("🦀".repeat(5000)), json!(" "), Value::Null] {
+        let task = user.post("/tasks", &json!({"title": "x", "description": description})).await.expect(201).body;
+        assert_eq!(task["description"], description);
+    }
+    for description in ["a".repeat(5001), "nul\0".to_owned()] {
+        let reply = user.post("/tasks", &json!({"title": "x", "description": description})).await.expect(422);
+        assert_eq!(reply.fields(), ["description"]);
+    }
+    let both = json!({"title": "", "description": "a".repeat(5001)});
+    assert_eq!(user.post("/tasks", &both).await.expect(422).fields(), ["title", "description"]);
+}
+
+#[tokio::test]
+async fn odd_strings_come_back_as_they_were_sent() {
+    let user = Api::shared().user().await;
+    for text in [
+        "'; DROP TABLE tasks; --",
+        "<script>alert(1)</script>",
+        "\\x00 \\u0000 %00 $1 {} NULL",
+        "مرحبا \u{202e}dlrow",
+        "e\u{301} is not é",
+        "👨\u{200d}👩\u{200d}👧 🇩🇪",
+        "\u{1}\u{7f}\u{85}",
+        "\u{ffff}\u{10ffff}\u{fdd0}",
+        "\"quotes\" 'and' `ticks`",
+    ] {
+        let sent = json!({"title": format!("a{text}z"), "description": text});
+        let task = user.post("/tasks", &sent).await.expect(201).body;
+        assert_eq!((&task["title"], &task["description"]), (&sent["title"], &sent["description"]));
+        assert_eq!(user.get(&path(&task)).await.expect(200).body, task);
+    }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_creates_once() {
+    let (user, other) = two_users().await;
+    let first = create(&user, "key-1", &json!({"title": "first"})).await.expect(201).body;
+    for title in ["first", "second"] {
+        assert_eq!(create(&user, "key-1", &json!({"title": title})).await.expect(200).body, first);
+    }
+    user.put(&path(&first), &json!({"completed": true})).await.expect(200);
+    assert_eq!(create(&user, "key-1", &json!({"title": "x"})).await.expect(200).body["completed"], json!(true));
+
+    for (whose, key) in [(&user, "key-2"), (&user, "KEY-1"), (&other, "key-1")] {
+        assert_ne!(create(whose, key, &json!({"title": "first"})).await.expect(201).body["id"], first["id"]);
+    }
+    assert_eq!(user.get("/tasks").await.expect(200).body.as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn twenty_repeats_side_by_side_create_once() {
+    let user = Api::shared().user().await;
+    let repeats = (0..20).map(|_| {
+        let user = user.clone();
+        tokio::spawn(async move { create(&user, "key", &json!({"title": "once"})).await })
+    });
+    let mut statuses = Vec::new();
+    let mut tasks = BTreeSet::new();
+    for repeat in repeats.collect::<Vec<_>>() {
+        let reply = repeat.await.unwrap();
+        statuses.push(reply.status);
+        tasks.insert(reply.body.to_string());
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [vec![200; 19], vec![201]].concat());
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(user.get("/tasks").await.expect(200).body.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_1_to_255_visible_ascii_characters() {
+    let user = Api::shared().user().await;
+    for key in ["!", "~", &"k".repeat(255)] {
+        create(&user, key, &json!({"title": "x"})).await.expect(201);
+    }
+    for key in ["", "a b", "a\tb", &"k".repeat(256), "schlüssel"] {
+        create(&user, key, &json!({"title": "x"})).await.expect(400);
+    }
+}
