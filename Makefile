@@ -18,6 +18,7 @@ test: ## check formatting and lints, run the unit tests, then the whole API's te
 	$(LOCAL) tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	$(LOCAL) deny
 	cargo test --workspace --exclude tests
 	$(LOCAL) test -- cargo test -p tests
 

@@ -61,6 +61,8 @@ enum Action {
     },
     /// Find the programs the stack needs, install those that are missing.
     Tools,
+    /// Check the dependencies' licences and sources (`deny.toml`).
+    Deny,
     /// Build every function for the cloud and show the sizes.
     Build {
         /// Passed on to `cargo lambda build`.
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Action::Db => db(&Profile::new(Kind::Dev, arguments.dev_port)?),
         Action::Test { command } => test(&Profile::new(Kind::Test, arguments.test_port)?, &command),
         Action::Tools => Tools::ready(Servant::find()?).map(|_| 0),
+        Action::Deny => deny(),
         Action::Build { arguments } => release::build(&arguments).map(|()| 0),
         Action::CleanData => clean(&Profile::new(Kind::Dev, arguments.dev_port)?),
     });
@@ -155,6 +158,12 @@ fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
     let status = up.stack.run(&mut command)?;
     // Ended by a signal: no code to pass on.
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+fn deny() -> Result<u8> {
+    let mut check = std::process::Command::new(tools::cargo_deny()?);
+    let status = process::run(check.args(["check", "licenses", "bans", "sources"]).current_dir(profile::root()))?;
+    Ok(u8::from(!status.success()))
 }
 
 fn clean(profile: &Profile) -> Result<u8> {

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::functions::cargo;
 use crate::postgres::Installation;
 use crate::process::{ask, run_quietly};
 use crate::profile::{claim, elsewhere, root, tools_folder};
@@ -15,6 +16,7 @@ use crate::servant::Servant;
 /// The versions of what is installed into `.local/tools`. The platform's packages have their own.
 const CARGO_LAMBDA: &str = "1.9.2";
 const EMBEDDED_POSTGRES: &str = "17.6.0-beta.15";
+const CARGO_DENY: &str = "0.20.2";
 /// Of `moto[server]` only what answers for the Parameter Store: all of it is twice the size.
 const MOTO: [&str; 3] = ["moto[ssm]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
 
@@ -93,6 +95,23 @@ pub(crate) fn moto_server() -> Result<PathBuf> {
             installer.folder.display()
         );
         installer.pip_install("moto", &MOTO)?;
+    }
+    Ok(program)
+}
+
+/// `cargo-deny`, which checks where the dependencies come from and under which licences.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let installer = Installer::new(Servant::find()?)?;
+    if let Some(found) = on_path("cargo-deny") {
+        return Ok(found);
+    }
+    let program = installer.folder.join("bin/cargo-deny");
+    if !program.is_file() {
+        println!(
+            "  cargo-deny is missing (it checks licences and sources): building it into {}, which takes some minutes",
+            installer.folder.display()
+        );
+        installer.cargo_install("cargo-deny", CARGO_DENY)?;
     }
     Ok(program)
 }
@@ -241,12 +260,16 @@ impl Installer {
         if let Err(error) = self.pip_install("venv", &["--no-deps", &format!("cargo-lambda=={CARGO_LAMBDA}")]) {
             crate::interrupt::check()?;
             println!("  {error:#}\n  building it instead, which takes some minutes");
-            let mut cargo = Command::new("cargo");
-            cargo.args(["install", "cargo-lambda", "--locked", "--version", CARGO_LAMBDA, "--root"]).arg(&self.folder);
-            run_quietly(&mut cargo, &self.folder.join("cargo-install.log"))?;
+            self.cargo_install("cargo-lambda", CARGO_LAMBDA)?;
         }
         let program = if by_pip.is_file() { by_pip } else { by_cargo };
         Ok(CargoLambda { program, on_path: false })
+    }
+
+    fn cargo_install(&self, name: &str, version: &str) -> Result<()> {
+        let mut install = cargo();
+        install.args(["install", name, "--locked", "--version", version, "--root"]).arg(&self.folder);
+        run_quietly(&mut install, &self.folder.join("cargo-install.log"))
     }
 
     fn pip_install(&self, venv: &str, arguments: &[&str]) -> Result<()> {
