@@ -1,6 +1,6 @@
 # Every target is one command of `tools/local` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev db test build clean-data
+.PHONY: help dev db test fuzz build clean-data
 
 # `--bin`, not `-p`: with the features of the whole build, which then does not compile this tool a second time.
 LOCAL := cargo run --quiet --bin local --
@@ -21,6 +21,9 @@ test: ## check formatting and lints, run the unit tests, then the whole API's te
 	$(LOCAL) deny
 	cargo test --workspace --exclude tests
 	$(LOCAL) test -- cargo test -p tests
+
+fuzz: ## look for events that the functions cannot answer, for FUZZ_SECONDS (600)
+	@$(LOCAL) fuzz -- -max_total_time=$${FUZZ_SECONDS:-600}
 
 build: ## build every function for the cloud and show the sizes
 	@$(LOCAL) build

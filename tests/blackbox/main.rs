@@ -3,11 +3,16 @@
 
 mod access;
 mod bodies;
+mod events;
 mod house;
+mod logs;
 mod migrate;
 mod paging;
+mod races;
 mod readme;
 mod schema;
+mod signin;
 mod tasks;
 mod tokens;
 mod users;
+mod wire;

@@ -4,4 +4,6 @@
 
 pub mod api;
 pub mod database;
+pub mod relay;
+pub mod watch;
 pub mod workspace;

@@ -61,6 +61,12 @@ enum Action {
     },
     /// Find the programs the stack needs, install those that are missing.
     Tools,
+    /// Look for events that the functions cannot answer, on a stack as for `test`.
+    Fuzz {
+        /// Passed on to libFuzzer.
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
     /// Check the dependencies' licences and sources (`deny.toml`).
     Deny,
     /// Build every function for the cloud and show the sizes.
@@ -83,6 +89,7 @@ fn main() -> ExitCode {
         Action::Db => db(&Profile::new(Kind::Dev, arguments.dev_port)?),
         Action::Test { command } => test(&Profile::new(Kind::Test, arguments.test_port)?, &command),
         Action::Tools => Tools::ready(Servant::find()?).map(|_| 0),
+        Action::Fuzz { arguments: passed } => fuzz(&Profile::new(Kind::Test, arguments.test_port)?, passed),
         Action::Deny => deny(),
         Action::Build { arguments } => release::build(&arguments).map(|()| 0),
         Action::CleanData => clean(&Profile::new(Kind::Dev, arguments.dev_port)?),
@@ -158,6 +165,15 @@ fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
     let status = up.stack.run(&mut command)?;
     // Ended by a signal: no code to pass on.
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Without a sanitizer, so that the one toolchain will do: there is no unsafe code of ours to find.
+fn fuzz(profile: &Profile, passed: Vec<OsString>) -> Result<u8> {
+    let mut command: Vec<OsString> = vec![tools::cargo_fuzz()?.into()];
+    let fixed = "run --fuzz-dir tests/fuzz --sanitizer none events -- -dict=tests/fuzz/events.dict -max_len=4096";
+    command.extend(fixed.split(' ').map(OsString::from));
+    command.extend(passed);
+    test(profile, &command)
 }
 
 fn deny() -> Result<u8> {

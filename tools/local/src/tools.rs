@@ -17,6 +17,7 @@ use crate::servant::Servant;
 const CARGO_LAMBDA: &str = "1.9.2";
 const EMBEDDED_POSTGRES: &str = "17.6.0-beta.15";
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
 /// Of `moto[server]` only what answers for the Parameter Store: all of it is twice the size.
 const MOTO: [&str; 3] = ["moto[ssm]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
 
@@ -101,19 +102,12 @@ pub(crate) fn moto_server() -> Result<PathBuf> {
 
 /// `cargo-deny`, which checks where the dependencies come from and under which licences.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
-    let installer = Installer::new(Servant::find()?)?;
-    if let Some(found) = on_path("cargo-deny") {
-        return Ok(found);
-    }
-    let program = installer.folder.join("bin/cargo-deny");
-    if !program.is_file() {
-        println!(
-            "  cargo-deny is missing (it checks licences and sources): building it into {}, which takes some minutes",
-            installer.folder.display()
-        );
-        installer.cargo_install("cargo-deny", CARGO_DENY)?;
-    }
-    Ok(program)
+    Installer::new(Servant::find()?)?.cargo_tool("cargo-deny", CARGO_DENY)
+}
+
+/// `cargo-fuzz`, which looks for input that the functions cannot answer.
+pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
+    Installer::new(Servant::find()?)?.cargo_tool("cargo-fuzz", CARGO_FUZZ)
 }
 
 struct Installer {
@@ -264,6 +258,19 @@ impl Installer {
         }
         let program = if by_pip.is_file() { by_pip } else { by_cargo };
         Ok(CargoLambda { program, on_path: false })
+    }
+
+    /// A tool that is built from its sources where it is missing.
+    fn cargo_tool(&self, name: &str, version: &str) -> Result<PathBuf> {
+        if let Some(found) = on_path(name) {
+            return Ok(found);
+        }
+        let program = self.folder.join("bin").join(name);
+        if !program.is_file() {
+            println!("  {name} is missing: building it into {}, which takes some minutes", self.folder.display());
+            self.cargo_install(name, version)?;
+        }
+        Ok(program)
     }
 
     fn cargo_install(&self, name: &str, version: &str) -> Result<()> {

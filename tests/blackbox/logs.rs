@@ -1,0 +1,138 @@
+//! What the log says, and what it never says.
+
+use reqwest::{Method, header::AUTHORIZATION};
+use serde_json::{Value, json};
+use tests::{
+    api::{Api, PASSWORD, User, reply},
+    watch::{Settings, Watch, request_lines},
+};
+
+const SECRET: &str = "s3cr3t-m4rk";
+
+/// Everything that fails and succeeds, with a mark in every secret; the user's own token is one.
+async fn session(api: &Api) -> Vec<String> {
+    let email = format!("{SECRET}-{}", tests::api::fresh_email());
+    let password = format!("{SECRET}-password");
+    let post = async |path: &str, body: Value| api.send(Method::POST, path, None, Some(&body)).await;
+
+    let credentials = json!({"email": email, "password": password});
+    let id = post("/users/signup", credentials.clone()).await.expect(201).body["id"].as_str().unwrap().to_owned();
+    post("/users/signup", credentials.clone()).await.expect(409);
+    post("/users/signup", json!({"email": SECRET, "password": "\0s3cr3t-m4rk"})).await.expect(422);
+    post("/users/signup", json!({SECRET: SECRET, "email": SECRET})).await.expect(400);
+    post("/users/signin", json!({"email": email, "password": format!("{SECRET}-wrong")})).await.expect(401);
+    let token = post("/users/signin", credentials).await.expect(200).token();
+    let user = User { api: api.clone(), id, email, token: token.clone() };
+
+    let task = user.task(&format!("{SECRET}-title")).await;
+    user.post("/tasks", &json!({"title": SECRET, "description": SECRET, "x": SECRET})).await.expect(400);
+    user.get(&format!("/tasks?cursor={SECRET}")).await.expect(400);
+    user.get(&format!("/tasks?{SECRET}=1")).await.expect(400);
+    user.get(&format!("/tasks/{SECRET}")).await.expect(400);
+    user.get(&format!("/tasks/{}", user.id)).await.expect(403);
+    let create = api.request(Method::POST, &user.path("/tasks")).bearer_auth(&token);
+    reply(create.header("idempotency-key", SECRET).json(&json!({"title": SECRET}))).await.expect(201);
+    for authorization in [format!("Bearer {SECRET}"), format!("Bearer {token}{SECRET}"), format!("Basic {SECRET}")] {
+        reply(api.request(Method::GET, &user.path("/tasks")).header(AUTHORIZATION, authorization)).await.expect(401);
+    }
+    user.put("", &json!({"current_password": SECRET, "password": password})).await.expect(401);
+    let path = format!("/tasks/{}", task["id"].as_str().unwrap());
+    user.put(&path, &json!({"title": format!("{SECRET}-other"), "description": SECRET})).await.expect(200);
+    let changes = json!({"current_password": password, "password": format!("{SECRET}-new-password")});
+    user.put("", &changes).await.expect(200);
+    vec![SECRET.to_owned(), token]
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_line_at_any_level() {
+    let settings = Settings::of_the_stack();
+    let kept = ["JWT_SIGNING_KEY", "DATABASE_URL"].map(|name| settings.get(name).to_owned());
+    let url: reqwest::Url = settings.get("DATABASE_URL").parse().unwrap();
+    let kept = [&kept[..], &[url.password().unwrap().to_owned()]].concat();
+    for level in ["", "trace"] {
+        let watch = Watch::start(&settings.clone().with("AWS_LAMBDA_LOG_LEVEL", level));
+        let secrets = session(&watch.api).await;
+        let log = watch.output();
+        assert!(request_lines(&log).len() > 15, "{log}");
+        for secret in secrets.iter().chain(&kept) {
+            let told = log.lines().find(|line| line.contains(secret.as_str()));
+            assert_eq!(told, None, "at level {level:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_request_has_one_line_that_says_what_became_of_it() {
+    let watch = Watch::start(&Settings::of_the_stack());
+    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    let task = user.task("x").await;
+    let path = format!("/tasks/{}", task["id"].as_str().unwrap());
+    user.get(&path).await.expect(200);
+    user.get(&path).await.expect(200);
+    let forged = watch.api.send(Method::GET, &user.path(&path), Some("x"), None).await.expect(401);
+
+    let lines = watch.requests();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    for line in &lines {
+        for (name, is_right) in [
+            ("timestamp", line["timestamp"].is_string()),
+            ("level", line["level"] == "INFO"),
+            ("request_id", line["request_id"].is_string()),
+            ("status", line["status"].is_u64()),
+            ("duration_ms", line["duration_ms"].as_f64() >= line["database_ms"].as_f64()),
+            ("database_ms", line["database_ms"].is_f64()),
+            ("attempts", line["attempts"].is_u64()),
+            ("cold_start", line["cold_start"].is_boolean()),
+        ] {
+            assert!(is_right, "{name} of {line}");
+        }
+    }
+    let routes: Vec<_> = lines.iter().map(|line| line["route"].as_str().unwrap()).collect();
+    let get = "GET /users/{user_id}/tasks/{task_id}";
+    assert_eq!(routes, ["POST /users/{user_id}/tasks", get, get, get], "ids are in no route");
+    assert_eq!(lines[1..3].iter().map(|line| &line["cold_start"]).collect::<Vec<_>>(), [true, false]);
+    assert!(lines[..3].iter().all(|line| line["user"] == user.id.as_str() && line["attempts"] == 1));
+    assert!(lines[3]["user"].is_null(), "nobody is named before the token is verified");
+    assert_eq!((&lines[3]["attempts"], &lines[3]["status"]), (&json!(0), &json!(401)));
+    assert_eq!(lines[3]["request_id"], forged.body["request_id"], "what the client has to quote");
+}
+
+#[tokio::test]
+async fn security_events_can_be_told_apart() {
+    let watch = Watch::start(&Settings::of_the_stack());
+    let api = &watch.api;
+    let user = api.user().await;
+    let other = User { api: api.clone(), ..Api::shared().user().await };
+    api.sign_in(&user.email, "wrong password").await.expect(401);
+    api.sign_in("nobody@example.com", "wrong password").await.expect(401);
+    user.get(&format!("/tasks/{}", user.id)).await.expect(403);
+    api.send(Method::GET, &other.path(""), Some(&user.token), None).await.expect(403);
+    api.send(Method::GET, &user.path(""), Some("x"), None).await.expect(401);
+    user.put("", &json!({"current_password": "wrong", "email": "x@example.com"})).await.expect(401);
+    user.put("", &json!({"current_password": PASSWORD, "email": tests::api::fresh_email()})).await.expect(200);
+    user.put("", &json!({"current_password": PASSWORD, "password": "another password"})).await.expect(200);
+    user.get("").await.expect(401);
+    other.delete("").await.expect(204);
+
+    let events: Vec<_> = watch
+        .requests()
+        .iter()
+        .map(|line| (line["security_event"].as_str().unwrap_or("none").to_owned(), line["user"].clone()))
+        .collect();
+    let (user, other, nobody) = (json!(user.id), json!(other.id), Value::Null);
+    let expected = [
+        ("account_created", &user),
+        ("signed_in", &user),
+        ("signin_failed", &user),
+        ("signin_failed", &nobody),
+        ("forbidden", &user),
+        ("forbidden", &user),
+        ("token_refused", &nobody),
+        ("current_password_wrong", &user),
+        ("email_changed", &user),
+        ("password_changed", &user),
+        ("token_refused", &user),
+        ("account_deleted", &other),
+    ];
+    assert_eq!(events, expected.map(|(event, user)| (event.to_owned(), user.clone())));
+}

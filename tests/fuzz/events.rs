@@ -1,0 +1,157 @@
+//! Any event, to any function, on the real database: the answer is one of the contract's, and never a 500.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use arbitrary::Arbitrary;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Map, Value, json};
+
+include!(concat!(env!("OUT_DIR"), "/functions.rs"));
+
+/// What a client can choose, with some of it right more often than chance would have it.
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    function: u8,
+    user: Id<'a>,
+    task: Id<'a>,
+    token: Token<'a>,
+    media_type: Option<&'a str>,
+    headers: Vec<(&'a str, &'a str)>,
+    query: &'a str,
+    body: Body<'a>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Id<'a> {
+    Mine,
+    Any(&'a str),
+    Missing,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Token<'a> {
+    Mine,
+    Any(&'a str),
+    Missing,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Body<'a> {
+    Missing,
+    Text(&'a str),
+    Base64(&'a [u8]),
+    /// Fields the API knows, with any values.
+    Fields(Vec<(Field, Scalar<'a>)>),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Field {
+    Email,
+    Title,
+    Description,
+    Completed,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(&'a str),
+}
+
+struct Session {
+    runtime: tokio::runtime::Runtime,
+    user: String,
+    task: String,
+    token: String,
+}
+
+/// A user who is signed in and has a task.
+static SESSION: LazyLock<Session> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (user, task, token) = runtime.block_on(async {
+        let account = json!({"email": format!("fuzz-{}@example.com", std::process::id()), "password": "correct horse"});
+        let event = |body: &Value, user: &str, token: &str| {
+            json!({
+                "headers": {"content-type": "application/json", "authorization": format!("Bearer {token}")},
+                "pathParameters": {"user_id": user},
+                "body": body.to_string(),
+            })
+            .to_string()
+        };
+        let body = |answer: Option<Vec<u8>>| -> Value {
+            let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+            serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+        };
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        signup::answer(event(&account, "", "").as_bytes()).await;
+        let session = body(signin::answer(event(&account, "", "").as_bytes()).await);
+        let (user, token) = (text(&session["user_id"]), text(&session["token"]));
+        let task = body(task_create::answer(event(&json!({"title": "x"}), &user, &token).as_bytes()).await);
+        (user, text(&task["id"]), token)
+    });
+    Session { runtime, user, task, token }
+});
+
+fn event(input: &Input<'_>, session: &Session) -> Value {
+    let mut headers: Map<String, Value> =
+        input.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    headers.insert("content-type".to_owned(), json!(input.media_type.unwrap_or("application/json")));
+    match input.token {
+        Token::Mine => drop(headers.insert("authorization".to_owned(), json!(format!("Bearer {}", session.token)))),
+        Token::Any(token) => drop(headers.insert("authorization".to_owned(), json!(format!("Bearer {token}")))),
+        Token::Missing => {}
+    }
+    let mut path = Map::new();
+    for (name, id, mine) in [("user_id", &input.user, &session.user), ("task_id", &input.task, &session.task)] {
+        match id {
+            Id::Mine => drop(path.insert(name.to_owned(), json!(mine))),
+            Id::Any(text) => drop(path.insert(name.to_owned(), json!(text))),
+            Id::Missing => {}
+        }
+    }
+    let body = match &input.body {
+        Body::Missing => None,
+        Body::Text(text) => Some((*text).to_owned()),
+        Body::Base64(bytes) => Some(BASE64_STANDARD.encode(bytes)),
+        Body::Fields(fields) => Some(Value::from(fields.iter().map(member).collect::<Map<_, _>>()).to_string()),
+    };
+    json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": "/users", "rawQueryString": input.query,
+        "headers": headers, "pathParameters": path, "body": body,
+        "isBase64Encoded": matches!(input.body, Body::Base64(_)),
+        "requestContext": {"requestId": "fuzz", "http": {"method": "POST", "sourceIp": "192.0.2.1"}},
+    })
+}
+
+fn member((field, value): &(Field, Scalar<'_>)) -> (String, Value) {
+    let name = match field {
+        Field::Email => "email",
+        Field::Title => "title",
+        Field::Description => "description",
+        Field::Completed => "completed",
+    };
+    let value = match value {
+        Scalar::Null => Value::Null,
+        Scalar::Bool(value) => json!(value),
+        Scalar::Number(value) => json!(value),
+        Scalar::Text(text) => json!(text),
+    };
+    (name.to_owned(), value)
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let session = &*SESSION;
+    let event = event(&input, session).to_string();
+    let answer = session.runtime.block_on(answer(input.function.into(), event.as_bytes())).expect("an event is read");
+    let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+    let status = answer["statusCode"].as_u64().expect("a status");
+    assert!([200, 201, 204, 400, 401, 403, 409, 413, 415, 422, 429].contains(&status), "{event}\n{answer}");
+    if status >= 400 {
+        let problem: Value = serde_json::from_str(answer["body"].as_str().expect("a body")).expect("a problem");
+        assert_eq!(problem["status"], json!(status));
+    }
+});

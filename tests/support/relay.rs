@@ -1,0 +1,150 @@
+//! A wire to the database that can be listened to and cut.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// A TCP relay in front of a port of 127.0.0.1.
+#[derive(Debug)]
+pub struct Relay {
+    address: SocketAddr,
+    wire: Arc<Wire>,
+}
+
+#[derive(Debug)]
+struct Wire {
+    /// Where the bytes go.
+    target: u16,
+    round_trips: AtomicU32,
+    connections: AtomicU32,
+    refuses: AtomicBool,
+    swallows: AtomicBool,
+    loses_next_answer: AtomicBool,
+    /// Counts the cuts: a connection ends when the number is another than it began with.
+    cuts: watch::Sender<u32>,
+}
+
+impl Relay {
+    /// Listens on a free port of 127.0.0.1.
+    pub async fn to(target: u16) -> Self {
+        Self::listening_on(Ipv4Addr::LOCALHOST, target).await
+    }
+
+    /// Listens on a free port of another address of this machine's.
+    pub async fn listening_on(address: Ipv4Addr, target: u16) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.expect("a free port");
+        let wire = Arc::new(Wire {
+            target,
+            round_trips: AtomicU32::new(0),
+            connections: AtomicU32::new(0),
+            refuses: AtomicBool::new(false),
+            swallows: AtomicBool::new(false),
+            loses_next_answer: AtomicBool::new(false),
+            cuts: watch::Sender::new(0),
+        });
+        let relay = Self { address: listener.local_addr().expect("an address"), wire: Arc::clone(&wire) };
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if wire.refuses.load(Ordering::SeqCst) {
+                    continue;
+                }
+                wire.connections.fetch_add(1, Ordering::SeqCst);
+                let wire = Arc::clone(&wire);
+                tokio::spawn(async move {
+                    let mut cuts = wire.cuts.subscribe();
+                    tokio::select! {
+                        _ = cuts.changed() => {}
+                        () = wire.connect(client) => {}
+                    }
+                });
+            }
+        });
+        relay
+    }
+
+    /// The URL with the relay in the place of the host and port it names.
+    pub fn url(&self, url: &str) -> String {
+        let mut url: reqwest::Url = url.parse().expect("a URL");
+        if !self.address.ip().eq(&Ipv4Addr::LOCALHOST) {
+            url.set_host(Some(&self.address.ip().to_string())).expect("a host");
+        }
+        url.set_port(Some(self.address.port())).expect("a port");
+        url.into()
+    }
+
+    /// How many times a client has spoken since the server last did: each is one round trip.
+    pub fn round_trips(&self) -> u32 {
+        self.wire.round_trips.load(Ordering::SeqCst)
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> u32 {
+        self.wire.connections.load(Ordering::SeqCst)
+    }
+
+    /// Ends every connection there is.
+    pub fn cut(&self) {
+        self.wire.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// From now on, new connections are closed at once, or no longer.
+    pub fn refuse(&self, refuse: bool) {
+        self.wire.refuses.store(refuse, Ordering::SeqCst);
+    }
+
+    /// From now on, connections stay open and nothing comes through, or connections made later work again.
+    pub fn swallow(&self, swallow: bool) {
+        self.wire.swallows.store(swallow, Ordering::SeqCst);
+    }
+
+    /// Takes away the next answer of the server's, and the connection with it: the server has done its work by then.
+    pub fn lose_next_answer(&self) {
+        self.wire.loses_next_answer.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Wire {
+    async fn connect(&self, mut client: TcpStream) {
+        let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target)).await else { return };
+        let (mut from_client, mut from_server) = ([0; 65536], [0; 65536]);
+        let mut clients_turn = true;
+        // A connection that has swallowed something is of no use ever after, as on a network that lost its state.
+        let mut lost = false;
+        loop {
+            let (count, is_clients) = tokio::select! {
+                count = client.read(&mut from_client) => (count, true),
+                count = server.read(&mut from_server) => (count, false),
+            };
+            let Ok(count @ 1..) = count else { return };
+            lost |= self.swallows.load(Ordering::SeqCst);
+            if is_clients && clients_turn {
+                self.round_trips.fetch_add(1, Ordering::SeqCst);
+            }
+            if !is_clients && self.loses_next_answer.swap(false, Ordering::SeqCst) {
+                return;
+            }
+            clients_turn = !is_clients;
+            if lost {
+                continue;
+            }
+            let passed = if is_clients {
+                server.write_all(&from_client[..count]).await
+            } else {
+                client.write_all(&from_server[..count]).await
+            };
+            if passed.is_err() {
+                return;
+            }
+        }
+    }
+}

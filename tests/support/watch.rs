@@ -1,0 +1,148 @@
+//! A second `cargo lambda watch`, with settings of a test's own.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{api::Api, workspace::root};
+
+/// How long the emulator may take to listen, or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The settings of the functions: those of the stack, to begin with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name and value, in the quotes the env file needs.
+    variables: BTreeMap<String, String>,
+    concurrency: u8,
+}
+
+impl Settings {
+    /// Those that the stack's own functions have.
+    pub fn of_the_stack() -> Self {
+        let file = env::var("LOCAL_ENV_FILE").expect("LOCAL_ENV_FILE is not set: `make test` sets it");
+        let text = fs::read_to_string(file).expect("an env file");
+        let variables = text.lines().filter_map(|line| line.split_once('='));
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self { variables, concurrency: 1 }
+    }
+
+    /// A variable's value.
+    pub fn get(&self, name: &str) -> &str {
+        self.variables.get(name).expect("a setting of the stack").trim_matches(['"', '\''])
+    }
+
+    /// With a variable set.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), format!("'{value}'"));
+        self
+    }
+
+    /// With a variable not set.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
+    /// With this many processes of a function side by side, as Lambda has them, where one is the emulator's default.
+    #[must_use]
+    pub fn side_by_side(mut self, processes: u8) -> Self {
+        self.concurrency = processes;
+        self
+    }
+}
+
+/// A running emulator; it ends with this value.
+#[derive(Debug)]
+pub struct Watch {
+    child: Child,
+    folder: TempDir,
+    /// The API it serves.
+    pub api: Api,
+}
+
+impl Watch {
+    /// Starts one and waits until it listens. A function starts with its first request.
+    pub fn start(settings: &Settings) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let env_file = folder.path().join("env");
+        let lines = settings.variables.iter().map(|(name, value)| format!("{name}={value}\n"));
+        fs::write(&env_file, lines.collect::<String>()).expect("an env file");
+        let log = File::create(folder.path().join("log")).expect("a log");
+        let port = free_port();
+        let child = Command::new(env::var_os("CARGO_LAMBDA").expect("CARGO_LAMBDA is not set: `make test` sets it"))
+            .args(["lambda", "watch", "--quiet", "--ignore-changes", "-A", "127.0.0.1", "-P", &port.to_string()])
+            .args(["--concurrency", &settings.concurrency.to_string(), "--env-file"])
+            .arg(&env_file)
+            .current_dir(root())
+            .env_remove("DATABASE_URL")
+            .env_remove("DATABASE_CA_FILE")
+            .env_remove("JWT_SIGNING_KEY")
+            .env_remove("JWT_PUBLIC_KEYS")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .expect("cargo lambda watch");
+        let watch = Self { child, folder, api: Api::at(&format!("http://127.0.0.1:{port}")) };
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(Instant::now() < deadline, "cargo lambda watch does not listen: {}", watch.output());
+            sleep(Duration::from_millis(50));
+        }
+        watch
+    }
+
+    /// All that the functions and the emulator have printed.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// The lines that the functions logged for requests.
+    pub fn requests(&self) -> Vec<Value> {
+        request_lines(&self.output())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+}
+
+/// The lines for requests in a log.
+pub fn request_lines(log: &str) -> Vec<Value> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["message"] == "request").collect()
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return };
+        let _ = kill_process_group(group, Signal::TERM);
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            sleep(Duration::from_millis(20));
+        }
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
