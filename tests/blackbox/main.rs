@@ -11,6 +11,7 @@ mod paging;
 mod races;
 mod readme;
 mod schema;
+mod secrets;
 mod signin;
 mod tasks;
 mod tokens;

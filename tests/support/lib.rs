@@ -5,5 +5,6 @@
 pub mod api;
 pub mod database;
 pub mod relay;
+pub mod store;
 pub mod watch;
 pub mod workspace;

@@ -1,0 +1,170 @@
+//! Secrets: by name from the Parameter Store, and rotated while the API runs.
+
+use std::time::Duration;
+
+use auth::SigningKey;
+use reqwest::Method;
+use serde_json::json;
+use tests::{
+    api::{Api, PASSWORD, Reply, User},
+    database::{connect, direct_url},
+    relay::Relay,
+    store::ParameterStore,
+    watch::{Settings, Watch},
+};
+use tokio_postgres::Client;
+
+async fn get(watch: &Watch, path: &str) -> Reply {
+    watch.api.send(Method::GET, path, None, None).await
+}
+
+/// Sends a request to a function that cannot start; what it says.
+async fn refusal_to_start(settings: &Settings, path: &str) -> String {
+    let watch = Watch::start(settings);
+    // The emulator holds the request for a function that never asks for it.
+    let _ = tokio::time::timeout(Duration::from_secs(10), watch.api.request(Method::GET, path).send()).await;
+    let output = watch.output();
+    let line = output.lines().find_map(|line| line.split_once("Error: ")).map(|(_, text)| text.to_owned());
+    line.unwrap_or_else(|| panic!("no error in {output}"))
+}
+
+#[tokio::test]
+async fn a_function_fetches_all_it_needs_with_one_call_and_works() {
+    let store = ParameterStore::start().await;
+    let names = ["DATABASE_URL", "JWT_PUBLIC_KEYS", "JWT_SIGNING_KEY"];
+    let settings = store.holding(&Settings::of_the_stack(), &names).await;
+    let watch = Watch::start(&settings);
+    let before = store.calls();
+    let account = Api::shared().user().await;
+    let token = watch.api.sign_in(&account.email, PASSWORD).await.expect(200).token();
+    assert_eq!(store.calls() - before, 1, "signin: the URL and the key at once");
+    let user = User { api: watch.api.clone(), token, ..account };
+    user.task("x").await;
+    assert_eq!(store.calls() - before, 2, "task-create: the URL and the public keys at once");
+    user.task("y").await;
+    assert_eq!(store.calls() - before, 2, "not again");
+}
+
+#[tokio::test]
+async fn with_the_values_in_the_environment_nobody_is_asked() {
+    let store = ParameterStore::start().await;
+    let settings = store.holding(&Settings::of_the_stack(), &[]).await.with("DATABASE_URL_PARAMETER", "/ignored");
+    let watch = Watch::start(&settings);
+    get(&watch, "/health").await.expect(200);
+    get(&watch, "/.well-known/jwks.json").await.expect(200);
+    assert_eq!(store.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_setting_that_is_not_to_be_had_is_named_when_the_function_starts() {
+    let store = ParameterStore::start().await;
+    let settings = Settings::of_the_stack();
+    let somewhere_else = store.holding(&settings, &["DATABASE_URL"]).await.with("DATABASE_URL_PARAMETER", "/no/such");
+    let nobody_there = somewhere_else.clone().with("AWS_ENDPOINT_URL_SSM", "http://127.0.0.1:9");
+    for (settings, path, said) in [
+        (settings.clone().without("DATABASE_URL"), "/health", &["DATABASE_URL", "DATABASE_URL_PARAMETER"][..]),
+        (settings.clone().with("DATABASE_URL", "mysql://u:hidden@h/d"), "/health", &["DATABASE_URL"]),
+        (settings.clone().with("DATABASE_CA_FILE", "/no/such/file"), "/health", &["DATABASE_CA_FILE"]),
+        (settings.clone().with("JWT_PUBLIC_KEYS", "hidden"), "/.well-known/jwks.json", &["JWT_PUBLIC_KEYS"]),
+        (somewhere_else, "/health", &["DATABASE_URL", "\"/no/such\""]),
+        (nobody_there, "/health", &["Parameter Store"]),
+    ] {
+        let line = refusal_to_start(&settings, path).await;
+        assert!(said.iter().all(|part| line.contains(part)) && !line.contains("hidden"), "{line}");
+    }
+}
+
+/// A role of the database's own for one test, which may do what the API's role may.
+async fn role(database: &Client, name: &str, password: &str) {
+    let sql = format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE task_api");
+    database.batch_execute(&sql).await.unwrap();
+}
+
+/// The direct endpoint as another role.
+fn url_as(name: &str, password: &str) -> String {
+    let mut url: reqwest::Url = direct_url().unwrap().parse().unwrap();
+    url.set_username(name).unwrap();
+    url.set_password(Some(password)).unwrap();
+    url.into()
+}
+
+#[tokio::test]
+async fn a_rotated_database_password_needs_no_restart() {
+    let superuser = {
+        let mut url: reqwest::Url = direct_url().unwrap().parse().unwrap();
+        url.set_username("postgres").unwrap();
+        url
+    };
+    let database = connect(superuser.as_str()).await.unwrap();
+    role(&database, "rotated", "before").await;
+    let relay = Relay::to(superuser.port().unwrap()).await;
+    let store = ParameterStore::start().await;
+    let settings = Settings::of_the_stack().with("DATABASE_URL", &relay.url(&url_as("rotated", "before")));
+    let watch = Watch::start(&store.holding(&settings, &["DATABASE_URL"]).await);
+    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    user.get("").await.expect(200);
+
+    database.batch_execute("ALTER ROLE rotated PASSWORD 'after'").await.unwrap();
+    user.get("").await.expect(200);
+    relay.cut();
+    // Not yet stored: nobody gets in, and the client hears so at once instead of after the whole budget.
+    let refused = user.get("").await.expect(503);
+    let line = watch.requests().pop().unwrap();
+    assert_eq!((&line["request_id"], &line["attempts"]), (&refused.body["request_id"], &json!(1)));
+
+    store.put("/task-api/DATABASE_URL", &relay.url(&url_as("rotated", "after"))).await;
+    // It is not asked for more often than every few seconds.
+    let mut answers = Vec::new();
+    while answers.last() != Some(&200) && answers.len() < 100 {
+        answers.push(user.get("").await.status);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(answers.last(), Some(&200));
+    relay.cut();
+    user.get("").await.expect(200);
+    assert!(!watch.output().contains("before") && !watch.output().contains("after"));
+    drop(watch);
+    database.batch_execute("DROP ROLE rotated").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rotation_of_the_keys_refuses_no_token_before_its_end() {
+    let account = Api::shared().user().await;
+    let settings = Settings::of_the_stack();
+    let old: SigningKey = settings.get("JWT_SIGNING_KEY").parse().unwrap();
+    let new = SigningKey::generate().unwrap();
+    let both = format!("{},{}", old.public(), new.public());
+    let accepts = async |watch: &Watch, token: &str| {
+        watch.api.send(Method::GET, &account.path(""), Some(token), None).await.status == 200
+    };
+    let old_token = account.token.clone();
+
+    let overlap = Watch::start(
+        &settings.clone().with("JWT_PUBLIC_KEYS", &both).with("JWT_SIGNING_KEY", &new.to_secret().unwrap()),
+    );
+    let new_token = overlap.api.sign_in(&account.email, PASSWORD).await.expect(200).token();
+    assert!(accepts(&overlap, &old_token).await && accepts(&overlap, &new_token).await);
+    let keys = get(&overlap, "/.well-known/jwks.json").await.expect(200);
+    assert_eq!(keys.header("cache-control"), "public, max-age=300");
+    assert_eq!(keys.body["keys"].as_array().unwrap().len(), 2);
+    assert!(keys.body["keys"].as_array().unwrap().iter().all(|key| key["d"].is_null() && key["alg"] == "EdDSA"));
+
+    let after = Watch::start(&settings.with("JWT_PUBLIC_KEYS", &new.public().to_string()));
+    assert!(!accepts(&after, &old_token).await && accepts(&after, &new_token).await);
+}
+
+#[tokio::test]
+async fn only_signin_needs_the_signing_key() {
+    let account = Api::shared().user().await;
+    let settings = Settings::of_the_stack();
+    let without = Watch::start(&settings.clone().without("JWT_SIGNING_KEY"));
+    let user = User { api: without.api.clone(), ..account };
+    user.task("x").await;
+    user.put("", &json!({"current_password": PASSWORD, "password": "another password"})).await.expect(200);
+    without.api.sign_up(&tests::api::fresh_email()).await.expect(201);
+    get(&without, "/.well-known/jwks.json").await.expect(200);
+
+    // A key that is none would stop a function that reads it.
+    let nonsense = Watch::start(&settings.with("JWT_SIGNING_KEY", "nonsense"));
+    User { api: nonsense.api.clone(), ..user }.get("").await.expect(401);
+}

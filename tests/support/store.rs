@@ -1,0 +1,102 @@
+//! A Parameter Store on this machine: moto's, which speaks AWS's protocol.
+
+use std::{
+    env,
+    fs::File,
+    io::Read,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::watch::{Settings, free_port};
+
+/// How long Python may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The service, empty at first; it ends with this value.
+#[derive(Debug)]
+pub struct ParameterStore {
+    child: Child,
+    folder: TempDir,
+    endpoint: String,
+    http: reqwest::Client,
+}
+
+impl ParameterStore {
+    /// Starts one and waits until it answers.
+    pub async fn start() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let log = File::create(folder.path().join("log")).expect("a log");
+        let port = free_port();
+        let child = Command::new(env::var_os("MOTO_SERVER").expect("MOTO_SERVER is not set: `make test` sets it"))
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .spawn()
+            .expect("moto_server");
+        let http = reqwest::Client::new();
+        let store = Self { child, folder, endpoint: format!("http://127.0.0.1:{port}"), http };
+        let deadline = Instant::now() + PATIENCE;
+        while store.http.get(&store.endpoint).send().await.is_err() {
+            assert!(Instant::now() < deadline, "moto does not answer");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        store
+    }
+
+    /// Stores a parameter, encrypted, in the place of an earlier one.
+    pub async fn put(&self, name: &str, value: &str) {
+        let parameter = json!({"Name": name, "Value": value, "Type": "SecureString", "Overwrite": true});
+        self.call("PutParameter", &parameter).await;
+    }
+
+    /// Settings whose functions find the store, and `names` in it instead of in their environment.
+    pub async fn holding(&self, settings: &Settings, names: &[&'static str]) -> Settings {
+        let mut settings = settings
+            .clone()
+            .with("AWS_ENDPOINT_URL_SSM", &self.endpoint)
+            .with("AWS_REGION", "eu-central-1")
+            .with("AWS_ACCESS_KEY_ID", "test")
+            .with("AWS_SECRET_ACCESS_KEY", "test");
+        for name in names {
+            let parameter = format!("/task-api/{name}");
+            self.put(&parameter, settings.get(name)).await;
+            settings = settings.without(name).with(&format!("{name}_PARAMETER"), &parameter);
+        }
+        settings
+    }
+
+    /// How often it has been called, by anyone.
+    pub fn calls(&self) -> usize {
+        let mut log = String::new();
+        let file = File::open(self.folder.path().join("log"));
+        file.and_then(|mut file| file.read_to_string(&mut log)).expect("a log");
+        log.matches("\"POST / HTTP/1.1\"").count()
+    }
+
+    async fn call(&self, action: &str, body: &Value) {
+        let response = self
+            .http
+            .post(&self.endpoint)
+            .header("x-amz-target", format!("AmazonSSM.{action}"))
+            .header("content-type", "application/x-amz-json-1.1")
+            // Not verified, but it says which service is meant.
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/ssm/aws4_request, SignedHeaders=host, Signature=x")
+            .body(body.to_string())
+            .send()
+            .await
+            .expect("an answer");
+        assert!(response.status().is_success(), "{action}: {}", response.status());
+    }
+}
+
+impl Drop for ParameterStore {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
