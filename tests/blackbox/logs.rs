@@ -4,6 +4,7 @@ use reqwest::{Method, header::AUTHORIZATION};
 use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, User, reply},
+    relay::Relay,
     watch::{Settings, Watch, request_lines},
 };
 
@@ -95,6 +96,48 @@ async fn every_request_has_one_line_that_says_what_became_of_it() {
     assert!(lines[3]["user"].is_null(), "nobody is named before the token is verified");
     assert_eq!((&lines[3]["attempts"], &lines[3]["status"]), (&json!(0), &json!(401)));
     assert_eq!(lines[3]["request_id"], forged.body["request_id"], "what the client has to quote");
+}
+
+/// The metrics in a line: their names and values, as CloudWatch takes them out of it.
+fn metrics(line: &Value) -> Vec<(&str, f64)> {
+    let directive = &line["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&json!("TaskApi"), &json!([["stage"]])), "{line}");
+    assert!(line["_aws"]["Timestamp"].is_u64() && line["stage"] == "test", "{line}");
+    let declared = directive["Metrics"].as_array().unwrap().iter().map(|metric| metric["Name"].as_str().unwrap());
+    declared.map(|name| (name, line[name].as_f64().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn metrics_are_counted_for_the_stage_from_the_requests_lines() {
+    let settings = Settings::of_the_stack();
+    let url: reqwest::Url = settings.get("DATABASE_URL").parse().unwrap();
+    let relay = Relay::to(url.port().unwrap()).await;
+    let settings = settings.with("DATABASE_URL", &relay.url(url.as_str()));
+    // The level has no say in what is counted.
+    let watch = Watch::start(&settings.clone().with("STAGE", "test").with("AWS_LAMBDA_LOG_LEVEL", "error"));
+    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    user.get("").await.expect(200);
+    user.api.sign_in(&user.email, "wrong password").await.expect(401);
+    user.api.send(Method::GET, &user.path(""), None, None).await.expect(401);
+    relay.cut();
+    user.get("").await.expect(200);
+    relay.refuse(true);
+    relay.cut();
+    user.get("").await.expect(503);
+
+    let lines = watch.requests();
+    let names = |line| metrics(line).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names(&lines[0]), ["DatabaseTime"]);
+    assert_eq!(metrics(&lines[0])[0].1, lines[0]["database_ms"].as_f64().unwrap());
+    assert_eq!(metrics(&lines[1])[1], ("SigninFailures", 1.0));
+    assert!(lines[2]["_aws"].is_null(), "nothing to count: {}", lines[2]);
+    assert_eq!(names(&lines[4]), ["DatabaseTime", "Retries", "DatabaseUnavailable"]);
+    assert_eq!(metrics(&lines[4])[1].1 + 1.0, lines[4]["attempts"].as_f64().unwrap());
+
+    let without = Watch::start(&settings);
+    relay.refuse(false);
+    without.api.sign_in(&user.email, "wrong password").await.expect(401);
+    assert!(without.requests()[0]["_aws"].is_null(), "nobody collects them here");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod cursor;
 mod event;
 mod fields;
 mod log;
+mod metrics;
 mod problem;
 #[cfg(test)]
 mod properties;

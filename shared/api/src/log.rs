@@ -1,18 +1,33 @@
 use std::{
+    io::{self, Write},
     panic,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
+use domain::{Timestamp, UserId};
 use lambda_http::http::StatusCode;
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::{Problem, Request};
+use crate::{Error, Problem, Request, config::variable, metrics::Metrics};
+
+/// The deployment whose metrics these are; where it is not said, nobody collects any.
+static STAGE: OnceLock<String> = OnceLock::new();
 
 /// Writes JSON lines to standard output, which Lambda keeps. `AWS_LAMBDA_LOG_LEVEL` is the level, `info` without it.
 ///
 /// Other crates' lines are kept to warnings: some quote what they handle when they are asked for more.
-pub(crate) fn start() {
+///
+/// # Errors
+/// `STAGE` cannot be read.
+pub(crate) fn start() -> Result<(), Error> {
+    if let Some(stage) = variable("STAGE")? {
+        STAGE.get_or_init(|| stage);
+    }
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default().to_lowercase();
     let level = if ["error", "warn", "debug", "trace"].contains(&level.as_str()) { level } else { "info".to_owned() };
     let filter = EnvFilter::new(format!("warn,api={level},db={level},auth={level}"));
@@ -30,6 +45,7 @@ pub(crate) fn start() {
     panic::set_hook(Box::new(|info| {
         tracing::error!(location = info.location().map(ToString::to_string), "panic");
     }));
+    Ok(())
 }
 
 /// What somebody who watches over the accounts wants to hear of. Its line names the user, if the request had one, by
@@ -86,7 +102,33 @@ impl SecurityEvent {
     }
 }
 
-/// The line of a request, the only one it has.
+/// The line of a request, the only one it has. It is written at every level: what is counted from it must not depend
+/// on how much else is said.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: Timestamp,
+    level: &'static str,
+    message: &'static str,
+    request_id: &'a str,
+    route: &'a str,
+    status: u16,
+    duration_ms: f64,
+    database_ms: f64,
+    attempts: u32,
+    cold_start: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security_event: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+    #[serde(flatten)]
+    metrics: Option<Metrics<'a>>,
+}
+
+/// Writes the line of a request.
 pub(crate) fn request(
     request: &Request,
     status: StatusCode,
@@ -95,39 +137,34 @@ pub(crate) fn request(
     database: db::Usage,
 ) {
     static WARM: AtomicBool = AtomicBool::new(false);
-    let user = request.user().map(tracing::field::display);
-    let cold_start = !WARM.swap(true, Ordering::Relaxed);
-    let cause = match problem {
-        Some(Problem::Internal(cause)) => Some(cause.as_str()),
-        _ => None,
+    let event = request.security_event().or(problem.and_then(SecurityEvent::of));
+    let now = Timestamp::from(SystemTime::now());
+    let line = Line {
+        timestamp: now,
+        level: if status.is_server_error() { "ERROR" } else { "INFO" },
+        message: "request",
+        request_id: &request.id,
+        route: &request.route,
+        status: status.as_u16(),
+        duration_ms: millis(took),
+        database_ms: millis(database.time),
+        attempts: database.attempts,
+        cold_start: !WARM.swap(true, Ordering::Relaxed),
+        user: request.user(),
+        security_event: event.map(SecurityEvent::name),
+        problem: problem.map(kind),
+        cause: match problem {
+            Some(Problem::Internal(cause)) => Some(cause),
+            _ => None,
+        },
+        metrics: STAGE.get().map(|stage| Metrics::new(stage, now, event, problem, database)),
     };
-    let security_event = request.security_event().or(problem.and_then(SecurityEvent::of)).map(|event| event.name());
-    let problem = problem.map(kind);
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                request_id = request.id,
-                route = request.route,
-                status = status.as_u16(),
-                duration_ms = millis(took),
-                database_ms = millis(database.time),
-                attempts = database.attempts,
-                cold_start,
-                user,
-                security_event,
-                problem,
-                cause,
-                "request"
-            )
-        };
-    }
-    match status.as_u16() {
-        500.. => line!(error),
-        _ => line!(info),
-    }
+    // A log that nobody can write to is no reason to fail a request.
+    let _ = serde_json::to_string(&line).map(|line| writeln!(io::stdout(), "{line}"));
 }
 
-fn millis(time: Duration) -> f64 {
+/// To the microsecond.
+pub(crate) fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 

@@ -43,7 +43,7 @@ where
     S: State,
     H: for<'a> Handler<'a, S>,
 {
-    log::start();
+    log::start()?;
     let state = Arc::new(S::start().await?);
     let service = service_fn(move |invocation: LambdaEvent<Event>| {
         let state = Arc::clone(&state);

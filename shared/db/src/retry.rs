@@ -14,6 +14,8 @@ const START_UP: Duration = Duration::from_secs(3);
 pub struct Usage {
     /// Attempts made: the number of statements when nothing failed.
     pub attempts: u32,
+    /// Those among them that repeated one before.
+    pub repeats: u32,
     /// Time spent waiting for the database, pauses between attempts included.
     pub time: Duration,
 }
@@ -83,8 +85,11 @@ impl Drop for Attempts {
     fn drop(&mut self) {
         // There is no request while the function starts.
         let _ = BUDGET.try_with(|budget| {
-            let Usage { attempts, time } = budget.usage.get();
-            budget.usage.set(Usage { attempts: attempts + self.count, time: time + self.started.elapsed() });
+            let mut usage = budget.usage.get();
+            usage.attempts += self.count;
+            usage.repeats += self.count.saturating_sub(1);
+            usage.time += self.started.elapsed();
+            budget.usage.set(usage);
         });
     }
 }

@@ -1,3 +1,5 @@
+use std::time::SystemTime;
+
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
@@ -25,6 +27,12 @@ impl Timestamp {
 impl From<NaiveDateTime> for Timestamp {
     fn from(utc: NaiveDateTime) -> Self {
         Self(utc)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(moment: SystemTime) -> Self {
+        Self(DateTime::<Utc>::from(moment).naive_utc())
     }
 }
 
