@@ -4,12 +4,17 @@ use std::{
     env,
     fs::File,
     io::Read,
+    net::Ipv4Addr,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::watch::{Settings, free_port};
 
@@ -78,6 +83,25 @@ impl ParameterStore {
         log.matches("\"POST / HTTP/1.1\"").count()
     }
 
+    /// The address of a gate before the store that turns the first calls away, as AWS does with those who call too
+    /// often.
+    pub async fn behind_a_gate(&self, mut refusals: u32) -> String {
+        let gate = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = format!("http://{}", gate.local_addr().expect("an address"));
+        let store = self.endpoint.trim_start_matches("http://").to_owned();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = gate.accept().await {
+                if refusals > 0 {
+                    refusals -= 1;
+                    refuse(&mut client).await;
+                } else if let Ok(mut store) = TcpStream::connect(&store).await {
+                    let _ = copy_bidirectional(&mut client, &mut store).await;
+                }
+            }
+        });
+        address
+    }
+
     async fn call(&self, action: &str, body: &Value) {
         let response = self
             .http
@@ -92,6 +116,15 @@ impl ParameterStore {
             .expect("an answer");
         assert!(response.status().is_success(), "{action}: {}", response.status());
     }
+}
+
+/// Reads a call to the end of its body, a JSON object, and answers as AWS does.
+async fn refuse(client: &mut TcpStream) {
+    let mut call = Vec::new();
+    while call.last() != Some(&b'}') && client.read_buf(&mut call).await.is_ok_and(|count| count > 0) {}
+    let body = r#"{"__type": "ThrottlingException", "message": "Rate exceeded"}"#;
+    let head = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/x-amz-json-1.1\r\nConnection: close";
+    let _ = client.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
 }
 
 impl Drop for ParameterStore {
