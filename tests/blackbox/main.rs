@@ -3,6 +3,7 @@
 
 mod access;
 mod bodies;
+mod conditions;
 mod events;
 mod house;
 mod logs;

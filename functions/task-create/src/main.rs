@@ -1,6 +1,6 @@
 //! `POST /users/{user_id}/tasks`: make a task.
 
-use api::{App, Problem, Request, Response, created, nullable, ok, required};
+use api::{App, Problem, Request, Response, created, nullable, ok, required, tagged};
 use db::Created;
 use domain::{Description, NewTask, TaskId, Title};
 
@@ -18,8 +18,10 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let new = NewTask { id, title, description: description.flatten() };
     let created_or_found = app.db.create_task(caller, &new).await?; // 401, 503
     Ok(match created_or_found {
-        Created::Found(task) if key.is_some() => ok(&task),
+        Created::Found(task) if key.is_some() => tagged(ok(&task), task.version()),
         // Found without a key, it was made by an earlier attempt of this very request.
-        Created::New(task) | Created::Found(task) => created(&format!("/users/{}/tasks/{id}", caller.user), &task),
+        Created::New(task) | Created::Found(task) => {
+            tagged(created(&format!("/users/{}/tasks/{id}", caller.user), &task), task.version())
+        }
     })
 }

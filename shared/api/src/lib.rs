@@ -7,7 +7,8 @@
 //!
 //! async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
 //!     let (caller, task) = app.caller_of_task(request)?; // 401, 400, 403
-//!     app.db.delete_task(caller, task).await?; // 401, 403, 503
+//!     let precondition = request.if_match()?; // 400
+//!     app.db.delete_task(caller, task, &precondition).await?; // 401, 403, 412, 503
 //!     Ok(no_content())
 //! }
 //! ```
@@ -18,6 +19,7 @@
 
 mod config;
 mod cursor;
+mod etag;
 mod event;
 mod fields;
 mod log;
@@ -33,6 +35,7 @@ mod state;
 
 pub use config::Error;
 pub use cursor::{read_cursor, write_cursor};
+pub use etag::{EntityTag, Tags, tagged, unless_known};
 pub use fields::{Field, Fields, FromJson, nullable, optional, required};
 pub use log::SecurityEvent;
 pub use problem::{FieldError, Problem};

@@ -44,6 +44,9 @@ pub enum Problem {
     /// One answer for a task that is not there and for another user's.
     #[error("There is no such task, or it is another user's.")]
     NoSuchTask,
+    /// The task is in none of the states that `If-Match` names.
+    #[error("The task has changed since: none of the tags in If-Match is its ETag.")]
+    Stale,
     /// One account per address.
     #[error("The e-mail address already has an account.")]
     EmailTaken,
@@ -105,6 +108,7 @@ impl Problem {
             }
             Self::NotTheCaller | Self::NoSuchTask => StatusCode::FORBIDDEN,
             Self::EmailTaken => StatusCode::CONFLICT,
+            Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -168,6 +172,7 @@ impl From<db::Error> for Problem {
         match error {
             db::Error::TokenDead => Self::TokenInvalid,
             db::Error::NoSuchTask => Self::NoSuchTask,
+            db::Error::Stale => Self::Stale,
             db::Error::Unavailable => Self::Unavailable,
             db::Error::Violated(constraint) => match constraint {
                 Constraint::EmailTaken => Self::EmailTaken,

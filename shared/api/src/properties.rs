@@ -57,6 +57,9 @@ fn known_word() -> impl Strategy<Value = String> {
         "limit=1",
         "cursor=AAAA",
         "idempotency-key",
+        "if-match",
+        "if-none-match",
+        "W/\"a\", *",
     ])
     .prop_map(str::to_owned)
 }
@@ -92,6 +95,8 @@ async fn parse_all(verifier: &Verifier, request: &Request) -> Result<Response, P
         request.path_id("task_id", TaskId::parse).map(drop),
         request.query(["completed", "limit", "cursor"]).map(drop),
         request.idempotency_key().map(drop),
+        request.if_match().map(drop),
+        request.if_none_match().map(drop),
         request.json((required::<Email>("email"), required::<Password>("password"))).map(drop),
         request.json((required::<Title>("title"), nullable::<Description>("description"))).map(drop),
         request

@@ -2,9 +2,9 @@ use std::{collections::HashMap, sync::OnceLock};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use db::ClientAddress;
-use domain::UserId;
+use domain::{Precondition, UserId};
 
-use crate::{Fields, Problem, SecurityEvent, event::Event, fields::Object};
+use crate::{Fields, Problem, SecurityEvent, Tags, event::Event, fields::Object};
 
 /// The largest body: 64 KiB.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -67,6 +67,27 @@ impl Request {
             }
             key => Ok(key),
         }
+    }
+
+    /// The states that `If-Match` asks for; any will do without it.
+    ///
+    /// # Errors
+    /// 400 when it is neither `*` nor a list of entity tags.
+    pub fn if_match(&self) -> Result<Precondition, Problem> {
+        Ok(self.tags("If-Match")?.map_or(Precondition::Any, |tags| tags.precondition()))
+    }
+
+    /// What the client has already, by `If-None-Match`.
+    ///
+    /// # Errors
+    /// 400 when it is neither `*` nor a list of entity tags.
+    pub fn if_none_match(&self) -> Result<Option<Tags>, Problem> {
+        self.tags("If-None-Match")
+    }
+
+    fn tags(&self, name: &'static str) -> Result<Option<Tags>, Problem> {
+        let value = self.header(&name.to_ascii_lowercase());
+        value.map(|text| Tags::parse(text).ok_or(Problem::bad_tags(name))).transpose()
     }
 
     /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1), if there is one.

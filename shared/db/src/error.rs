@@ -9,6 +9,9 @@ pub enum Error {
     /// The caller has no such task; whether anyone else has is not said.
     #[error("the caller has no such task")]
     NoSuchTask,
+    /// The caller's task is in another state than it has to be.
+    #[error("the task is in another state")]
+    Stale,
     /// The values break a rule of the schema.
     #[error("constraint {0:?} is violated")]
     Violated(Constraint),

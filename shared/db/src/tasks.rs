@@ -1,7 +1,9 @@
 //! The statements on `tasks`. Each begins with the caller's account, found only while the token holds: no row at all
 //! says that the token is dead, a row without a task that the caller has no such task.
 
-use domain::{Caller, Description, NewTask, Page, PageRequest, Position, Task, TaskChanges, TaskId, Title};
+use domain::{
+    Caller, Description, NewTask, Page, PageRequest, Position, Precondition, Task, TaskChanges, TaskId, Title,
+};
 use tokio_postgres::{Row, types::Type};
 
 use crate::{Database, Error};
@@ -124,56 +126,38 @@ impl Database {
         task(rows.first().ok_or(Error::TokenDead)?)?.ok_or(Error::NoSuchTask)
     }
 
-    /// Changes one of the caller's tasks.
+    /// Changes one of the caller's tasks, if it is in the right state.
     ///
     /// # Errors
-    /// [`Error::TokenDead`], [`Error::NoSuchTask`].
-    pub async fn update_task(&self, caller: Caller, id: TaskId, changes: &TaskChanges) -> Result<Task, Error> {
+    /// [`Error::TokenDead`], [`Error::NoSuchTask`], [`Error::Stale`], in this order.
+    pub async fn update_task(
+        &self,
+        caller: Caller,
+        id: TaskId,
+        precondition: &Precondition,
+        changes: &TaskChanges,
+    ) -> Result<Task, Error> {
+        // Locked first: then it is certain whether the task is gone or in another state.
         let sql = "
             WITH caller AS (
                 SELECT id FROM users WHERE id = $1 AND token_version = $2
+            ), found AS (
+                SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $3
+                FOR UPDATE OF tasks
             ), updated AS (
                 UPDATE tasks
-                SET title = COALESCE($4, title),
-                    description = CASE WHEN $5 THEN $6 ELSE description END,
-                    completed = COALESCE($7, completed)
-                FROM caller
-                WHERE tasks.id = $3 AND tasks.user_id = caller.id
+                SET title = COALESCE($5, tasks.title),
+                    description = CASE WHEN $6 THEN $7 ELSE tasks.description END,
+                    completed = COALESCE($8, tasks.completed)
+                FROM found
+                WHERE tasks.id = found.id AND ($4::timestamp[] IS NULL OR found.updated_at = ANY ($4))
                 RETURNING tasks.*
+            ), task AS (
+                SELECT true AS is_updated, * FROM updated
+                UNION ALL
+                SELECT false, * FROM found WHERE NOT EXISTS (SELECT FROM updated)
             )
-            SELECT updated.* FROM caller LEFT JOIN updated ON true";
-        let rows = self
-            .query(
-                sql,
-                &[
-                    (caller.user.as_uuid(), Type::UUID),
-                    (&caller.token_version.0, Type::INT4),
-                    (id.as_uuid(), Type::UUID),
-                    (&changes.title.as_ref().map(Title::as_str), Type::TEXT),
-                    (&changes.description.is_some(), Type::BOOL),
-                    (&changes.description.as_ref().and_then(Option::as_ref).map(Description::as_str), Type::TEXT),
-                    (&changes.completed, Type::BOOL),
-                ],
-            )
-            .await?;
-        task(rows.first().ok_or(Error::TokenDead)?)?.ok_or(Error::NoSuchTask)
-    }
-
-    /// Deletes one of the caller's tasks.
-    ///
-    /// # Errors
-    /// [`Error::TokenDead`], [`Error::NoSuchTask`].
-    pub async fn delete_task(&self, caller: Caller, id: TaskId) -> Result<(), Error> {
-        let sql = "
-            WITH caller AS (
-                SELECT id FROM users WHERE id = $1 AND token_version = $2
-            ), deleted AS (
-                DELETE FROM tasks
-                USING caller
-                WHERE tasks.id = $3 AND tasks.user_id = caller.id
-                RETURNING tasks.id
-            )
-            SELECT deleted.id FROM caller LEFT JOIN deleted ON true";
+            SELECT task.* FROM caller LEFT JOIN task ON true";
         let (rows, repeat) = self
             .query_told(
                 sql,
@@ -181,11 +165,66 @@ impl Database {
                     (caller.user.as_uuid(), Type::UUID),
                     (&caller.token_version.0, Type::INT4),
                     (id.as_uuid(), Type::UUID),
+                    (&moments(precondition), Type::TIMESTAMP_ARRAY),
+                    (&changes.title.as_ref().map(Title::as_str), Type::TEXT),
+                    (&changes.description.is_some(), Type::BOOL),
+                    (&changes.description.as_ref().and_then(Option::as_ref).map(Description::as_str), Type::TEXT),
+                    (&changes.completed, Type::BOOL),
                 ],
             )
             .await?;
-        let deleted: Option<uuid::Uuid> = rows.first().ok_or(Error::TokenDead)?.try_get("id")?;
-        if deleted.is_none() && !repeat { Err(Error::NoSuchTask) } else { Ok(()) }
+        let row = rows.first().ok_or(Error::TokenDead)?;
+        let task = task(row)?.ok_or(Error::NoSuchTask)?;
+        // A repeat may find the state that the first attempt left, and nothing left to change.
+        let is_done = row.try_get("is_updated")? || (repeat && changes.are_made_in(&task));
+        if is_done { Ok(task) } else { Err(Error::Stale) }
+    }
+
+    /// Deletes one of the caller's tasks, if it is in the right state.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`], [`Error::NoSuchTask`], [`Error::Stale`], in this order.
+    pub async fn delete_task(&self, caller: Caller, id: TaskId, precondition: &Precondition) -> Result<(), Error> {
+        let sql = "
+            WITH caller AS (
+                SELECT id FROM users WHERE id = $1 AND token_version = $2
+            ), found AS (
+                SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $3
+                FOR UPDATE OF tasks
+            ), deleted AS (
+                DELETE FROM tasks
+                USING found
+                WHERE tasks.id = found.id AND ($4::timestamp[] IS NULL OR found.updated_at = ANY ($4))
+                RETURNING tasks.id
+            )
+            SELECT found.id IS NOT NULL AS is_found, deleted.id IS NOT NULL AS is_deleted
+            FROM caller LEFT JOIN found ON true LEFT JOIN deleted ON true";
+        let (rows, repeat) = self
+            .query_told(
+                sql,
+                &[
+                    (caller.user.as_uuid(), Type::UUID),
+                    (&caller.token_version.0, Type::INT4),
+                    (id.as_uuid(), Type::UUID),
+                    (&moments(precondition), Type::TIMESTAMP_ARRAY),
+                ],
+            )
+            .await?;
+        let row = rows.first().ok_or(Error::TokenDead)?;
+        match (row.try_get("is_found")?, row.try_get("is_deleted")?) {
+            (_, true) => Ok(()),
+            (true, false) => Err(Error::Stale),
+            (false, false) if repeat => Ok(()),
+            (false, false) => Err(Error::NoSuchTask),
+        }
+    }
+}
+
+/// The values of `updated_at` that will do; null when any will.
+fn moments(precondition: &Precondition) -> Option<Vec<chrono::NaiveDateTime>> {
+    match precondition {
+        Precondition::Any => None,
+        Precondition::OneOf(versions) => Some(versions.iter().map(|version| *version.changed_at().as_utc()).collect()),
     }
 }
 

@@ -15,7 +15,7 @@ mod user;
 pub use email::Email;
 pub use id::{TaskId, UserId};
 pub use password::{Password, PasswordAttempt, PasswordHash};
-pub use task::{NewTask, Page, PageRequest, PageSize, Position, Task, TaskChanges};
+pub use task::{NewTask, Page, PageRequest, PageSize, Position, Precondition, Task, TaskChanges, Version};
 pub use text::{Description, Title};
 pub use timestamp::Timestamp;
 pub use user::{Caller, TokenVersion, User, UserChanges};

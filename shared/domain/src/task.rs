@@ -21,6 +21,39 @@ pub struct Task {
     pub updated_at: Timestamp,
 }
 
+impl Task {
+    /// The state it is in.
+    pub fn version(&self) -> Version {
+        Version(self.updated_at)
+    }
+}
+
+/// A state of a task: when it last changed. No two states of one task share it (migration 0005).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version(Timestamp);
+
+impl Version {
+    /// The moment of the change.
+    pub fn changed_at(self) -> Timestamp {
+        self.0
+    }
+}
+
+impl From<Timestamp> for Version {
+    fn from(changed_at: Timestamp) -> Self {
+        Self(changed_at)
+    }
+}
+
+/// What state a task must be in for a change to be made to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// Whatever state it is in.
+    Any,
+    /// One of these; with none of them, it never is.
+    OneOf(Vec<Version>),
+}
+
 /// A task to create. Its id is chosen before the database is first spoken to, so that a repeat finds it.
 #[derive(Clone, Debug)]
 pub struct NewTask {
@@ -41,6 +74,17 @@ pub struct TaskChanges {
     pub description: Option<Option<Description>>,
     /// Whether it is done.
     pub completed: Option<bool>,
+}
+
+impl TaskChanges {
+    /// Whether they would leave the task as it is.
+    pub fn are_made_in(&self, task: &Task) -> bool {
+        let description =
+            |new: &Option<Description>| new.as_ref().map(Description::as_str) == task.description.as_deref();
+        self.title.as_ref().is_none_or(|title| title.as_str() == task.title)
+            && self.description.as_ref().is_none_or(description)
+            && self.completed.is_none_or(|completed| completed == task.completed)
+    }
 }
 
 /// How many tasks a page holds at most.

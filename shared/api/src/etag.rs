@@ -1,0 +1,203 @@
+//! Entity tags and the conditions made of them (RFC 9110, sections 8.8.3, 13.1.1 and 13.1.2).
+
+use std::fmt;
+
+use domain::{Precondition, Timestamp, Version};
+use lambda_http::{
+    Body,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, ETAG},
+    },
+};
+
+use crate::{Problem, Response};
+
+/// What names a representation among all that a resource has had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityTag {
+    is_weak: bool,
+    /// What stands between the quotes.
+    opaque: String,
+}
+
+impl EntityTag {
+    /// A strong tag; `opaque` is of visible ASCII characters without quotes.
+    pub fn strong(opaque: impl Into<String>) -> Self {
+        Self { is_weak: false, opaque: opaque.into() }
+    }
+
+    /// The state that a tag of ours names. A weak tag never does: `If-Match` compares strongly (section 8.8.3.2).
+    fn version(&self) -> Option<Version> {
+        let changed_at = i64::from_str_radix(&self.opaque, 16).ok().and_then(Timestamp::from_micros)?;
+        let version = Version::from(changed_at);
+        (*self == Self::from(version)).then_some(version)
+    }
+}
+
+/// The microsecond of its last change, in hexadecimal digits.
+impl From<Version> for EntityTag {
+    fn from(version: Version) -> Self {
+        Self::strong(format!("{:x}", version.changed_at().as_micros()))
+    }
+}
+
+impl fmt::Display for EntityTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\"{}\"", if self.is_weak { "W/" } else { "" }, self.opaque)
+    }
+}
+
+/// What a conditional header names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// `*`: whatever there is.
+    Any,
+    /// A list, at least one.
+    These(Vec<EntityTag>),
+}
+
+impl Tags {
+    /// Reads `*`, or entity tags separated by commas; `None` when it is neither. Elements may be empty (section 5.6.1),
+    /// but not all of them, and a tag may have a comma in it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut rest = text.trim_matches(WHITE_SPACE);
+        if rest == "*" {
+            return Some(Self::Any);
+        }
+        let mut tags = Vec::new();
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',']);
+            if rest.is_empty() {
+                return (!tags.is_empty()).then_some(Self::These(tags));
+            }
+            let (is_weak, quoted) = match rest.strip_prefix("W/") {
+                Some(quoted) => (true, quoted),
+                None => (false, rest),
+            };
+            let (opaque, after) = quoted.strip_prefix('"')?.split_once('"')?;
+            if opaque.contains(|c: char| c.is_ascii_control() || c == ' ') {
+                return None;
+            }
+            tags.push(EntityTag { is_weak, opaque: opaque.to_owned() });
+            rest = after.trim_start_matches(WHITE_SPACE);
+            if !rest.is_empty() && !rest.starts_with(',') {
+                return None;
+            }
+        }
+    }
+
+    /// As a condition on the state of a task that is to be changed: tags that are none of ours name no state.
+    pub(crate) fn precondition(&self) -> Precondition {
+        match self {
+            Self::Any => Precondition::Any,
+            Self::These(tags) => Precondition::OneOf(tags.iter().filter_map(EntityTag::version).collect()),
+        }
+    }
+
+    /// Whether the client has what this response brings. `If-None-Match` compares weakly.
+    fn has(&self, response: &Response) -> bool {
+        let Some(current) = response.headers().get(ETAG) else { return false };
+        match self {
+            Self::Any => true,
+            Self::These(tags) => {
+                tags.iter().any(|tag| EntityTag::strong(&*tag.opaque).to_string().as_bytes() == current.as_bytes())
+            }
+        }
+    }
+}
+
+/// The optional white space of RFC 9110, section 5.6.3.
+const WHITE_SPACE: [char; 2] = [' ', '\t'];
+
+/// The response with the tag of what it brings.
+pub fn tagged(mut response: Response, tag: impl Into<EntityTag>) -> Response {
+    if let Ok(tag) = HeaderValue::from_str(&tag.into().to_string()) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// The response, or 304 in its place when the client has what it brings: all headers, and no body.
+pub fn unless_known(mut response: Response, known: Option<&Tags>) -> Response {
+    if known.is_some_and(|known| known.has(&response)) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::Empty;
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
+    response
+}
+
+impl Problem {
+    /// A conditional header that cannot be read.
+    pub(crate) fn bad_tags(header: &'static str) -> Self {
+        Self::BadHeader(header, "must be * or a list of entity tags such as \"0123\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weak(opaque: &str) -> EntityTag {
+        EntityTag { is_weak: true, opaque: opaque.to_owned() }
+    }
+
+    fn these(tags: impl Into<Vec<EntityTag>>) -> Option<Tags> {
+        Some(Tags::These(tags.into()))
+    }
+
+    #[test]
+    fn a_list_of_tags_is_read() {
+        assert_eq!(Tags::parse(" *\t"), Some(Tags::Any));
+        assert_eq!(Tags::parse("\"a\""), these([EntityTag::strong("a")]));
+        assert_eq!(Tags::parse("\"a,b\" ,, W/\"c\"\t,"), these([EntityTag::strong("a,b"), weak("c")]));
+        assert_eq!(Tags::parse("\"\",\"ü!\""), these([EntityTag::strong(""), EntityTag::strong("ü!")]));
+    }
+
+    #[test]
+    fn what_is_no_list_of_tags_is_refused() {
+        for text in [
+            "",
+            " , ",
+            "a",
+            "\"a",
+            "a\"",
+            "w/\"a\"",
+            "W/",
+            "W/ \"a\"",
+            "*, \"a\"",
+            "\"a\", *",
+            "\"a\" \"b\"",
+            "\"a b\"",
+            "\"a\"b",
+        ] {
+            assert_eq!(Tags::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_of_ours_names_the_state_it_was_made_from_and_no_other_tag_names_one() {
+        let version = Version::from(Timestamp::from_micros(1_700_000_000_123_456).unwrap());
+        let tag = EntityTag::from(version);
+        assert_eq!(tag.to_string(), "\"60a2418202240\"");
+        assert_eq!(tag.version(), Some(version));
+        for opaque in ["60A2418202240", "+60a2418202240", "060a2418202240", "", "x", "ffffffffffffffffffff"] {
+            assert_eq!(EntityTag::strong(opaque).version(), None, "{opaque}");
+        }
+        assert_eq!(weak(&tag.opaque).version(), None);
+    }
+
+    #[test]
+    fn a_client_that_has_it_is_sent_nothing_but_headers() {
+        let response = || tagged(crate::ok(&1), EntityTag::strong("a"));
+        for known in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*"] {
+            let answer = unless_known(response(), Tags::parse(known).as_ref());
+            assert_eq!((answer.status().as_u16(), answer.body()), (304, &Body::Empty), "{known}");
+            assert_eq!(answer.headers()["etag"], "\"a\"");
+            assert_eq!(answer.headers()["cache-control"], "no-store");
+        }
+        assert_eq!(unless_known(response(), Tags::parse("\"b\"").as_ref()).status(), 200);
+        assert_eq!(unless_known(response(), None).status(), 200);
+    }
+}

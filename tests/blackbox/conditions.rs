@@ -1,0 +1,272 @@
+//! Conditional requests on tasks: a change that somebody else has overtaken is refused, and what the client has is not
+//! sent again (RFC 9110, sections 8.8.3 and 13.1).
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{
+    api::{Api, Reply, User, reply, two_users},
+    database::{Scratch, column},
+    relay::Relay,
+    watch::{Settings, Watch},
+};
+
+/// Sends a request with a conditional header, if there is one to send.
+async fn send(user: &User, method: Method, rest: &str, condition: Option<(&str, &str)>, body: Option<Value>) -> Reply {
+    let mut request = user.api.request(method, &user.path(rest)).bearer_auth(&user.token);
+    if let Some((name, value)) = condition {
+        request = request.header(name, value);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    reply(request).await
+}
+
+async fn put(user: &User, rest: &str, if_match: &str, body: Value) -> Reply {
+    send(user, Method::PUT, rest, Some(("if-match", if_match)), Some(body)).await
+}
+
+async fn delete(user: &User, rest: &str, if_match: &str) -> Reply {
+    send(user, Method::DELETE, rest, Some(("if-match", if_match)), None).await
+}
+
+async fn get(user: &User, rest: &str, if_none_match: &str) -> Reply {
+    send(user, Method::GET, rest, Some(("if-none-match", if_none_match)), None).await
+}
+
+/// A new task: its path and its tag.
+async fn task(user: &User) -> (String, String) {
+    let reply = user.post("/tasks", &json!({"title": "before"})).await.expect(201);
+    (format!("/tasks/{}", reply.body["id"].as_str().unwrap()), tag(&reply))
+}
+
+/// The tag of what a reply brings: a strong one.
+#[track_caller]
+fn tag(reply: &Reply) -> String {
+    let tag = reply.header("etag");
+    assert!(tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'), "{reply:#?}");
+    tag.to_owned()
+}
+
+#[tokio::test]
+async fn every_reply_with_a_task_has_its_tag_and_no_change_leaves_it_the_same() {
+    let user = Api::shared().user().await;
+    let with_key = || {
+        let request = user.api.request(Method::POST, &user.path("/tasks")).bearer_auth(&user.token);
+        reply(request.header("idempotency-key", "k").json(&json!({"title": "x"})))
+    };
+    let created = with_key().await.expect(201);
+    let path = format!("/tasks/{}", created.body["id"].as_str().unwrap());
+    let mut tags = vec![tag(&created)];
+    assert_eq!(tag(&with_key().await.expect(200)), tags[0]);
+    for title in ["a", "b", "b"] {
+        let changed = user.put(&path, &json!({"title": title})).await.expect(200);
+        assert!(!tags.contains(&tag(&changed)), "{tags:?}, and then {changed:?}");
+        assert_eq!(tag(&user.get(&path).await.expect(200)), tag(&changed));
+        tags.push(tag(&changed));
+    }
+    assert_eq!(user.get("/tasks").await.expect(200).header("etag"), "", "a list has none");
+}
+
+#[tokio::test]
+async fn a_change_is_made_to_the_state_it_was_made_for_and_to_no_other() {
+    let user = Api::shared().user().await;
+    let (path, first) = task(&user).await;
+    let second = tag(&put(&user, &path, &first, json!({"title": "second"})).await.expect(200));
+
+    for stale in [&first, "\"\"", "\"x\"", &format!("W/{second}"), &format!("{first}, W/{second}")] {
+        let refused = put(&user, &path, stale, json!({"title": "third"})).await.expect(412);
+        assert!(refused.body["detail"].as_str().unwrap().contains("If-Match"), "{refused:?}");
+        delete(&user, &path, stale).await.expect(412);
+    }
+    assert_eq!(user.get(&path).await.expect(200).body["title"], "second");
+    // Not even one that would change nothing: it is not known to be a repeat.
+    put(&user, &path, &first, json!({"title": "second"})).await.expect(412);
+
+    let third = tag(&put(&user, &path, &format!("{first} ,, {second}"), json!({"completed": true})).await.expect(200));
+    put(&user, &path, "*", json!({"completed": false})).await.expect(200);
+    delete(&user, &path, &third).await.expect(412);
+    user.put(&path, &json!({"title": "without a condition"})).await.expect(200);
+    delete(&user, &path, "*").await.expect(204);
+    for if_match in ["*", &third] {
+        put(&user, &path, if_match, json!({"title": "x"})).await.expect(403);
+        delete(&user, &path, if_match).await.expect(403);
+    }
+}
+
+#[tokio::test]
+async fn what_the_client_has_is_not_sent_again() {
+    let user = Api::shared().user().await;
+    let (path, first) = task(&user).await;
+    for known in [&first, &format!("W/{first}"), &format!("\"x\", {first}"), "*"] {
+        let unchanged = get(&user, &path, known).await.expect(304);
+        assert_eq!((tag(&unchanged), &unchanged.body), (first.clone(), &Value::Null), "{known}");
+    }
+    let second = tag(&user.put(&path, &json!({"completed": true})).await.expect(200));
+    let changed = get(&user, &path, &first).await.expect(200);
+    assert_eq!((tag(&changed), &changed.body["completed"]), (second, &json!(true)));
+    get(&user, &path, "\"x\"").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_read_is_a_400_that_names_its_header() {
+    let user = Api::shared().user().await;
+    let (path, tag) = task(&user).await;
+    for value in ["", ",", "x", "\"x", "w/\"x\"", "*, \"x\"", &format!("{tag} {tag}"), &tag[1..]] {
+        for (method, name, body) in [
+            (Method::PUT, "If-Match", Some(json!({"title": "after"}))),
+            (Method::DELETE, "If-Match", None),
+            (Method::GET, "If-None-Match", None),
+        ] {
+            let refused = send(&user, method, &path, Some((name, value)), body).await.expect(400);
+            assert!(refused.body["detail"].as_str().unwrap().contains(name), "{value:?}: {refused:?}");
+        }
+    }
+    assert_eq!(user.get(&path).await.expect(200).body["title"], "before");
+}
+
+#[tokio::test]
+async fn a_condition_tells_nothing_of_another_users_task() {
+    let (owner, other) = two_users().await;
+    let (path, tag) = task(&owner).await;
+    for condition in [&*tag, "\"x\"", "*"] {
+        put(&other, &path, condition, json!({"title": "x"})).await.expect(403);
+        delete(&other, &path, condition).await.expect(403);
+        get(&other, &path, condition).await.expect(403);
+    }
+    owner.delete("").await.expect(204);
+    put(&owner, &path, "\"x\"", json!({"title": "x"})).await.expect(401);
+    delete(&owner, &path, "\"x\"").await.expect(401);
+    get(&owner, &path, "*").await.expect(401);
+}
+
+#[tokio::test]
+async fn of_racing_changes_to_one_state_one_is_made() {
+    let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
+    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    for _ in 0..10 {
+        let (path, tag) = task(&user).await;
+        let titles: Vec<String> = (0..8).map(|number| format!("after {number}")).collect();
+        let replies = join_all(titles.iter().map(|title| put(&user, &path, &tag, json!({"title": title})))).await;
+        let (made, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+        assert_eq!(made.len(), 1, "{made:?}");
+        assert!(refused.iter().all(|reply| reply.status == 412), "{refused:?}");
+        assert_eq!(user.get(&path).await.expect(200).body, made[0].body);
+    }
+}
+
+#[tokio::test]
+async fn a_change_and_a_deletion_of_one_state_are_not_both_made() {
+    let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
+    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    for _ in 0..10 {
+        let (path, tag) = task(&user).await;
+        let (changed, deleted) =
+            tokio::join!(put(&user, &path, &tag, json!({"title": "after"})), delete(&user, &path, &tag));
+        assert!([(200, 412), (403, 204)].contains(&(changed.status, deleted.status)), "{changed:?} {deleted:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
+    let settings = Settings::of_the_stack();
+    let url: reqwest::Url = settings.get("DATABASE_URL").parse().unwrap();
+    let relay = Relay::to(url.port().unwrap()).await;
+    let watch = Watch::start(&settings.with("DATABASE_URL", &relay.url(url.as_str())));
+    let elsewhere = Api::shared().user().await;
+    let user = User { api: watch.api.clone(), ..elsewhere.clone() };
+
+    let (path, first) = task(&elsewhere).await;
+    let second = tag(&put(&user, &path, &first, json!({"title": "to warm up"})).await.expect(200));
+    relay.lose_next_answer();
+    let change = json!({"title": "after", "description": "once", "completed": true});
+    let changed = put(&user, &path, &second, change.clone()).await.expect(200);
+    let kept = elsewhere.get(&path).await.expect(200);
+    assert_eq!((&changed.body, tag(&changed)), (&kept.body, tag(&kept)));
+
+    // A repeat that finds another state with other values has been overtaken indeed.
+    relay.lose_next_answer();
+    put(&user, &path, &second, json!({"title": "too late"})).await.expect(412);
+    // The same change again is a request of its own, and no repeat.
+    put(&user, &path, &second, change).await.expect(412);
+
+    let (other, other_tag) = task(&elsewhere).await;
+    delete(&user, &other, &other_tag).await.expect(204);
+    relay.lose_next_answer();
+    delete(&user, &path, &second).await.expect(412);
+    relay.lose_next_answer();
+    delete(&user, &path, &tag(&changed)).await.expect(204);
+    elsewhere.get(&path).await.expect(403);
+}
+
+#[tokio::test]
+async fn a_condition_costs_no_further_round_trip() {
+    let settings = Settings::of_the_stack();
+    let url: reqwest::Url = settings.get("DATABASE_URL").parse().unwrap();
+    let relay = Relay::to(url.port().unwrap()).await;
+    let watch = Watch::start(&settings.with("DATABASE_URL", &relay.url(url.as_str())));
+    let elsewhere = Api::shared().user().await;
+    let user = User { api: watch.api.clone(), ..elsewhere.clone() };
+    let warm = user.path("/tasks/00000000-0000-4000-8000-000000000000");
+    for (method, body) in [(Method::GET, None), (Method::PUT, Some(json!({"title": "x"}))), (Method::DELETE, None)] {
+        user.api.send(method, &warm, Some(&user.token), body.as_ref()).await.expect(403);
+    }
+
+    let (path, first) = task(&elsewhere).await;
+    let mut before = relay.round_trips();
+    let mut count = || relay.round_trips() - std::mem::replace(&mut before, relay.round_trips());
+    get(&user, &path, &first).await.expect(304);
+    assert_eq!(count(), 1, "not changed");
+    let second = tag(&put(&user, &path, &first, json!({"title": "second"})).await.expect(200));
+    assert_eq!(count(), 1, "changed");
+    put(&user, &path, &first, json!({"title": "third"})).await.expect(412);
+    assert_eq!(count(), 1, "not changed, as it was stale");
+    delete(&user, &path, &first).await.expect(412);
+    assert_eq!(count(), 1, "not deleted");
+    delete(&user, &path, &second).await.expect(204);
+    assert_eq!(count(), 1, "deleted");
+}
+
+#[tokio::test]
+async fn no_two_states_of_a_row_were_written_at_the_same_time() {
+    let scratch = Scratch::migrated().await.unwrap();
+    let client = scratch.connect().await.unwrap();
+    // CURRENT_TIMESTAMP is the transaction's: all of this happens at one time, in a session that does not live in UTC.
+    client
+        .batch_execute(
+            "SET timezone TO 'Asia/Kolkata';
+             BEGIN;
+             INSERT INTO users (id, email, password_hash)
+             VALUES ('00000000-0000-4000-8000-000000000001', 'ada@example.com', repeat('x', 60));
+             INSERT INTO tasks (user_id, title) VALUES ('00000000-0000-4000-8000-000000000001', 'x');
+             CREATE TABLE states AS SELECT updated_at FROM tasks;",
+        )
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        client
+            .batch_execute("UPDATE tasks SET title = title; INSERT INTO states SELECT updated_at FROM tasks;")
+            .await
+            .unwrap();
+    }
+    let after = "SELECT (extract(microseconds FROM updated_at - min(updated_at) OVER ())::int)::text FROM states
+                 ORDER BY updated_at";
+    assert_eq!(column(&client, after).await.unwrap(), ["0", "1", "2", "3"]);
+
+    // A clock that was set back: the row is from tomorrow.
+    client
+        .batch_execute(
+            "COMMIT;
+             ALTER TABLE tasks DISABLE TRIGGER update_tasks_updated_at;
+             UPDATE tasks SET updated_at = '2999-01-01';
+             ALTER TABLE tasks ENABLE TRIGGER update_tasks_updated_at;",
+        )
+        .await
+        .unwrap();
+    let update = "UPDATE tasks SET completed = true RETURNING updated_at::text";
+    assert_eq!(column(&client, update).await.unwrap(), ["2999-01-01 00:00:00.000001"]);
+    let in_utc = "UPDATE users SET token_version = 1
+                  RETURNING (updated_at = CURRENT_TIMESTAMP AT TIME ZONE 'UTC')::text";
+    assert_eq!(column(&client, in_utc).await.unwrap(), ["true"]);
+}
