@@ -7,7 +7,7 @@ use lambda_http::{
     Body,
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, ETAG},
+        header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG},
     },
 };
 
@@ -118,12 +118,13 @@ pub fn tagged(mut response: Response, tag: impl Into<EntityTag>) -> Response {
     response
 }
 
-/// The response, or 304 in its place when the client has what it brings: all headers, and no body.
+/// The response, or 304 in its place when the client has what it brings: the same headers, but for those of the body.
 pub fn unless_known(mut response: Response, known: Option<&Tags>) -> Response {
     if known.is_some_and(|known| known.has(&response)) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::Empty;
         response.headers_mut().remove(CONTENT_TYPE);
+        response.headers_mut().remove(CONTENT_ENCODING);
     }
     response
 }

@@ -14,14 +14,15 @@
 //! ```
 //!
 //! What a function needs to be configured follows from the type of its first argument: [`Open`] has the database
-//! alone, [`App`] verifies tokens as well, only [`Issuer`] holds the key that signs them, and [`Keys`] has the public
-//! keys and nothing else.
+//! alone, [`App`] verifies tokens as well, only [`Issuer`] holds the key that signs them, [`Keys`] has the public keys
+//! and nothing else, and [`Static`], which is for [`Files`], nothing at all.
 
 mod config;
 mod cursor;
 mod etag;
 mod event;
 mod fields;
+mod files;
 mod log;
 mod metrics;
 mod problem;
@@ -37,9 +38,10 @@ pub use config::Error;
 pub use cursor::{read_cursor, write_cursor};
 pub use etag::{EntityTag, Tags, tagged, unless_known};
 pub use fields::{Field, Fields, FromJson, nullable, optional, required};
+pub use files::{File, Files};
 pub use log::SecurityEvent;
 pub use problem::{FieldError, Problem};
 pub use request::Request;
 pub use response::{Response, cached_for, created, no_content, ok, with_next};
 pub use serve::{Handler, invoke, serve};
-pub use state::{App, Issuer, Keys, Open, State};
+pub use state::{App, Issuer, Keys, Open, State, Static};

@@ -181,6 +181,7 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::WrongCurrentPassword => "wrong_current_password",
         Problem::NotTheCaller => "not_the_caller",
         Problem::NoSuchTask => "no_such_task",
+        Problem::NoSuchFile => "no_such_file",
         Problem::Stale => "stale",
         Problem::EmailTaken => "email_taken",
         Problem::BodyTooLarge => "body_too_large",

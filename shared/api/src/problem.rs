@@ -44,6 +44,9 @@ pub enum Problem {
     /// One answer for a task that is not there and for another user's.
     #[error("There is no such task, or it is another user's.")]
     NoSuchTask,
+    /// No file of this name is served.
+    #[error("There is no such file.")]
+    NoSuchFile,
     /// The task is in none of the states that `If-Match` names.
     #[error("The task has changed since: none of the tags in If-Match is its ETag.")]
     Stale,
@@ -107,6 +110,7 @@ impl Problem {
                 StatusCode::UNAUTHORIZED
             }
             Self::NotTheCaller | Self::NoSuchTask => StatusCode::FORBIDDEN,
+            Self::NoSuchFile => StatusCode::NOT_FOUND,
             Self::EmailTaken => StatusCode::CONFLICT,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -15,6 +15,7 @@ pub struct Request {
     pub(crate) id: String,
     /// Method and path, the path's ids replaced by their names.
     pub(crate) route: String,
+    path: String,
     path_parameters: HashMap<String, String>,
     query: String,
     /// By lower-case name.
@@ -29,13 +30,14 @@ pub struct Request {
 impl Request {
     /// Takes an event apart. `fallback_id` names the request where the gateway did not.
     pub(crate) fn new(event: Event, fallback_id: &str) -> Self {
-        let path = event.path_parameters.iter().fold(event.raw_path, |path, (name, value)| {
+        let path = event.path_parameters.iter().fold(event.raw_path.clone(), |path, (name, value)| {
             if value.is_empty() { path } else { path.replace(value, &format!("{{{name}}}")) }
         });
         let body = event.body.unwrap_or_default();
         Self {
             id: event.request_context.request_id.unwrap_or_else(|| fallback_id.to_owned()),
             route: format!("{} {path}", event.request_context.http.method),
+            path: event.raw_path,
             path_parameters: event.path_parameters,
             query: event.raw_query_string,
             headers: event.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
@@ -44,6 +46,11 @@ impl Request {
             user: OnceLock::new(),
             security_event: OnceLock::new(),
         }
+    }
+
+    /// What stands behind the last slash of the path, as it was sent.
+    pub(crate) fn last_segment(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
     }
 
     /// A header, by its lower-case name.

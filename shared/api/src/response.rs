@@ -58,7 +58,7 @@ pub(crate) fn with_json(status: StatusCode, body: &impl Serialize) -> Response {
 }
 
 /// A response with the headers that all have.
-fn bare(status: StatusCode, body: Body) -> Response {
+pub(crate) fn bare(status: StatusCode, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use lambda_http::{LambdaEvent, aws_lambda_events::apigw::ApiGatewayV2httpResponse, lambda_runtime, service_fn};
+use lambda_http::{Body, LambdaEvent, aws_lambda_events::apigw::ApiGatewayV2httpResponse, lambda_runtime, service_fn};
 
 use crate::{Error, Problem, Request, Response, State, event::Event, log};
 
@@ -108,6 +108,7 @@ fn budget(deadline: u64) -> Duration {
 fn for_the_gateway(response: Response) -> ApiGatewayV2httpResponse {
     let (parts, body) = response.into_parts();
     let mut answer = ApiGatewayV2httpResponse::default();
+    answer.is_base64_encoded = matches!(body, Body::Binary(_));
     answer.status_code = parts.status.as_u16().into();
     answer.headers = parts.headers;
     answer.body = Some(body);
@@ -116,7 +117,6 @@ fn for_the_gateway(response: Response) -> ApiGatewayV2httpResponse {
 
 #[cfg(test)]
 mod tests {
-    use lambda_http::Body;
     use serde_json::{Value, json};
 
     use super::*;
@@ -171,6 +171,11 @@ mod tests {
         assert_eq!(answer["headers"]["location"], "/users/1");
         assert_eq!(answer["headers"]["cache-control"], "no-store");
         assert_eq!(answer["headers"]["x-content-type-options"], "nosniff");
+        assert_eq!(answer["isBase64Encoded"], false);
+
+        let binary = for_the_gateway(Response::new(Body::Binary(b"\x1f\x8b".to_vec())));
+        let binary = serde_json::to_value(binary).unwrap();
+        assert_eq!((&binary["body"], &binary["isBase64Encoded"]), (&json!("H4s="), &json!(true)));
     }
 
     #[test]

@@ -73,6 +73,15 @@ impl State for Keys {
     }
 }
 
+/// For routes that serve files: there is nothing to read, and nothing to wait for.
+pub struct Static;
+
+impl State for Static {
+    async fn start() -> Result<Self, Error> {
+        Ok(Self)
+    }
+}
+
 impl App {
     /// Who is calling, on a path that names a user: the first three checks of the contract, in its order. Whether
     /// the token still holds is left to the statement that serves the request.
