@@ -19,6 +19,7 @@ test: ## check formatting and lints, run the unit tests, then the whole API's te
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(LOCAL) deny
+	$(LOCAL) lint-template
 	cargo test --workspace --exclude tests
 	$(LOCAL) test -- cargo test -p tests
 

@@ -12,6 +12,7 @@ mod postgres;
 mod process;
 mod profile;
 mod release;
+mod sam;
 mod servant;
 mod stack;
 mod tls;
@@ -69,6 +70,8 @@ enum Action {
     },
     /// Check the dependencies' licences and sources (`deny.toml`).
     Deny,
+    /// Check `template.yaml` with every tool that knows what AWS takes.
+    LintTemplate,
     /// Build every function for the cloud and show the sizes.
     Build {
         /// Passed on to `cargo lambda build`.
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Action::Tools => Tools::ready(Servant::find()?).map(|_| 0),
         Action::Fuzz { arguments: passed } => fuzz(&Profile::new(Kind::Test, arguments.test_port)?, passed),
         Action::Deny => deny(),
+        Action::LintTemplate => sam::lint(),
         Action::Build { arguments } => release::build(&arguments).map(|()| 0),
         Action::CleanData => clean(&Profile::new(Kind::Dev, arguments.dev_port)?),
     });

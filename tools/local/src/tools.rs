@@ -21,6 +21,10 @@ const CARGO_FUZZ: &str = "0.13.2";
 /// Of `moto[server]` only what answers for the Parameter Store: all of it is twice the size.
 const MOTO: [&str; 3] = ["moto[ssm]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
 
+/// `sam` and `cfn-lint`, and apart from them `checkov`, which wants other versions of what they stand on.
+const SAM: [&str; 2] = ["aws-sam-cli==1.170.0", "cfn-lint==1.58.0"];
+const CHECKOV: [&str; 1] = ["checkov==3.3.30"];
+
 /// The oldest cargo-lambda whose `watch` reads the routes from the workspace.
 const CARGO_LAMBDA_AT_LEAST: (u32, u32) = (1, 9);
 
@@ -98,6 +102,16 @@ pub(crate) fn moto_server() -> Result<PathBuf> {
         installer.pip_install("moto", &MOTO)?;
     }
     Ok(program)
+}
+
+/// The folder with `sam` and `cfn-lint`.
+pub(crate) fn sam() -> Result<PathBuf> {
+    Installer::new(Servant::find()?)?.python_tools("sam", &["sam", "cfn-lint"], &SAM)
+}
+
+/// The folder with `checkov`.
+pub(crate) fn checkov() -> Result<PathBuf> {
+    Installer::new(Servant::find()?)?.python_tools("checkov", &["checkov"], &CHECKOV)
 }
 
 /// `cargo-deny`, which checks where the dependencies come from and under which licences.
@@ -277,6 +291,16 @@ impl Installer {
         let mut install = cargo();
         install.args(["install", name, "--locked", "--version", version, "--root"]).arg(&self.folder);
         run_quietly(&mut install, &self.folder.join("cargo-install.log"))
+    }
+
+    /// Programs from PyPI in a folder of their own; that folder.
+    fn python_tools(&self, venv: &str, programs: &[&str], packages: &[&str]) -> Result<PathBuf> {
+        let bin = self.folder.join(venv).join("bin");
+        if !programs.iter().all(|program| bin.join(program).is_file()) {
+            println!("  installing {} into {}", packages.join(" and "), self.folder.display());
+            self.pip_install(venv, packages)?;
+        }
+        Ok(bin)
     }
 
     fn pip_install(&self, venv: &str, arguments: &[&str]) -> Result<()> {
