@@ -6,7 +6,10 @@ use std::{
 };
 
 use cargo_metadata::{DependencyKind, Metadata, Package};
-use tests::workspace::{Route, metadata, root, routes};
+use tests::{
+    template::Template,
+    workspace::{Route, metadata, root, routes},
+};
 
 /// The packages in one folder of the workspace.
 fn packages_in<'a>(metadata: &'a Metadata, folder: &str) -> Vec<&'a Package> {
@@ -76,6 +79,7 @@ fn each_outside_world_is_known_on_its_own_floor_alone() {
 fn every_list_of_the_routes_is_the_same_list() {
     let router = routes();
     assert_eq!(routes_of_the_readme(), router, "the table in README.md, against the router in Cargo.toml");
+    assert_eq!(Template::read().routes(), router, "template.yaml, against the router in Cargo.toml");
 
     let metadata = metadata();
     let functions = packages_in(&metadata, "functions");

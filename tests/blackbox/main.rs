@@ -15,6 +15,7 @@ mod schema;
 mod secrets;
 mod signin;
 mod tasks;
+mod template;
 mod tokens;
 mod users;
 mod wire;

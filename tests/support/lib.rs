@@ -6,5 +6,6 @@ pub mod api;
 pub mod database;
 pub mod relay;
 pub mod store;
+pub mod template;
 pub mod watch;
 pub mod workspace;
