@@ -20,7 +20,7 @@ const LOCK: i64 = i64::from_be_bytes(*b"migrate\0");
 
 /// Where to connect to, checked before anything is sent.
 #[derive(Debug)]
-pub(crate) struct Endpoint {
+pub struct Endpoint {
     options: PgConnectOptions,
     name: String,
 }
@@ -28,7 +28,10 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// Reads the address. TLS is always required and verified, whatever `sslmode` asks for. `channel_binding` is
     /// ignored, which sqlx does not know: a verified certificate protects from the same man in the middle.
-    pub(crate) fn new(url: &str, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// It cannot be read, names no host, or is a pooler's; or the file with the authority cannot be read.
+    pub fn new(url: &str, ca_file: Option<&Path>) -> anyhow::Result<Self> {
         ensure!(
             url.starts_with("postgres://") || url.starts_with("postgresql://"),
             "the database URL does not start with postgres:// or postgresql://"
@@ -69,13 +72,16 @@ pub(crate) struct Applied {
 
 /// A session of PostgreSQL. The lock lives as long as it does.
 #[derive(Debug)]
-pub(crate) struct Database {
+pub struct Database {
     connection: PgConnection,
 }
 
 impl Database {
     /// Opens the connection, within `patience`.
-    pub(crate) async fn connect(endpoint: &Endpoint, patience: Duration) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// The database does not answer, cannot be verified, or refuses.
+    pub async fn connect(endpoint: &Endpoint, patience: Duration) -> anyhow::Result<Self> {
         let name = &endpoint.name;
         let connection = match timeout(patience, PgConnection::connect_with(&endpoint.options)).await {
             Err(_) => bail!("the database at {name} did not answer within {} s", patience.as_secs()),

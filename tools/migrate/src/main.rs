@@ -1,12 +1,4 @@
-//! Applies the SQL files in `migrations/` to the database, forward only, each of them once.
-//!
-//! It speaks to PostgreSQL's direct endpoint over verified TLS, one process at a time: the others wait their turn and
-//! find the work done. A file is applied in a transaction, unless its first line is `-- no-transaction`; such a file
-//! holds a single statement, because PostgreSQL runs several sent together as one transaction.
-
-mod database;
-mod files;
-mod plan;
+//! `migrate`: the command.
 
 use std::{
     io::{self, Write},
@@ -17,8 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-
-use crate::database::{Database, Endpoint};
+use migrate::{Database, Endpoint, Migrations};
 
 #[derive(Parser)]
 #[command(about = "Applies the SQL files in migrations/ to the database, forward only")]
@@ -88,7 +79,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 impl Cli {
     async fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        let files = files::read(&self.source)?;
+        let migrations = Migrations::read(&self.source)?;
         let url = self
             .database_url
             .filter(|url| !url.is_empty())
@@ -97,32 +88,12 @@ impl Cli {
         let endpoint = Endpoint::new(&url, ca_file.as_deref())?;
         let mut database = Database::connect(&endpoint, Duration::from_secs(self.connect_timeout)).await?;
 
-        if let Command::Up { dry_run: false, lock_timeout } = self.command {
-            database.lock(Duration::from_secs(lock_timeout)).await?;
-        }
-        // Read under the lock: whoever held it before may have applied some.
-        let plan = plan::compare(&files, database.applied().await?);
-
         match self.command {
-            Command::Status => {
-                plan::write_table(&plan, out)?;
-                plan::pending(&plan, &self.source)?;
-            }
-            Command::Up { dry_run, .. } => {
-                let pending = plan::pending(&plan, &self.source)?;
-                if pending.is_empty() {
-                    writeln!(out, "nothing to apply: the database has every file in {}", self.source.display())?;
-                }
-                for file in pending {
-                    if dry_run {
-                        writeln!(out, "{} would be applied", file.name)?;
-                    } else {
-                        let took = database.apply(file).await?;
-                        writeln!(out, "{} applied in {} ms", file.name, took.as_millis())?;
-                    }
-                }
+            Command::Status => migrations.status(&mut database, out).await,
+            Command::Up { dry_run: true, .. } => migrations.dry_run(&mut database, out).await,
+            Command::Up { lock_timeout, .. } => {
+                migrations.up(&mut database, Duration::from_secs(lock_timeout), out).await
             }
         }
-        Ok(())
     }
 }
