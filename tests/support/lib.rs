@@ -1,6 +1,6 @@
 //! What the black-box tests share.
 // A helper of a test fails the test where it stands.
-#![allow(clippy::expect_used, clippy::missing_panics_doc)]
+#![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic)]
 
 pub mod api;
 pub mod database;
