@@ -13,6 +13,7 @@ mod races;
 mod readme;
 mod schema;
 mod secrets;
+mod security;
 mod signin;
 mod tasks;
 mod template;
