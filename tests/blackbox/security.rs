@@ -13,12 +13,12 @@ fn every_test_that_the_page_names_is_there() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Whether it is `file::test` of this binary, or `package::module::test` of another.
+/// Whether it is `file::test` of the tests over HTTP or in a browser, or `package::module::test` of a unit's.
 fn is_a_test(name: &str) -> bool {
     let (files, test) = match name.split("::").collect::<Vec<_>>()[..] {
-        [file, test] => (vec![format!("tests/blackbox/{file}.rs")], test),
+        [file, test] => (["blackbox", "browser"].map(|folder| format!("tests/{folder}/{file}.rs")), test),
         [package, module, test] => {
-            (["shared", "tools"].map(|folder| format!("{folder}/{package}/src/{module}.rs")).into(), test)
+            (["shared", "tools"].map(|folder| format!("{folder}/{package}/src/{module}.rs")), test)
         }
         _ => return false,
     };
