@@ -34,6 +34,14 @@ async fn failures() -> Vec<String> {
     column(&database().await, "SELECT row_to_json(signin_failures)::text FROM signin_failures").await.unwrap()
 }
 
+/// The counts of an address, from this machine and from anywhere.
+async fn failures_of(email: &str) -> Vec<i32> {
+    let sql = "SELECT failures FROM signin_failures
+        WHERE key IN (sha256(convert_to($1, 'UTF8')), sha256(convert_to($1 || ' 127.0.0.1', 'UTF8')))";
+    let rows = database().await.query_typed(sql, &[(&email, Type::TEXT)]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
 /// An API of the test's own: the first wait is a second, which would pass in the line before another's one process.
 fn api_of_ones_own() -> Watch {
     Watch::start(&Settings::of_the_stack())
@@ -99,6 +107,24 @@ async fn a_hundred_failures_from_anywhere_hold_up_everybody() {
     set_failures(&user.email, 0, 99, 0).await;
     user.api.sign_in(&user.email, WRONG).await.expect(401);
     user.api.sign_in(&user.email, PASSWORD).await.expect(429);
+}
+
+#[tokio::test]
+async fn the_current_password_is_guessed_no_faster_with_a_token_than_without() {
+    let watch = api_of_ones_own();
+    let user = watch.api.user().await;
+    let guess = async |password: &str| user.put("", &json!({"current_password": password, "email": user.email})).await;
+    guess(WRONG).await.expect(401);
+    guess(PASSWORD).await.expect(200);
+    assert_eq!(failures_of(&user.email).await, [0; 0], "a success forgets");
+    set_failures(&user.email, 4, 4, 0).await;
+    guess(WRONG).await.expect(401);
+    user.api.sign_in(&user.email, WRONG).await.expect(401);
+    assert_eq!(failures_of(&user.email).await, [6, 6], "the two are counted together");
+    set_failures(&user.email, 14, 14, 0).await;
+    assert!(wait(&guess(PASSWORD).await.expect(429)) > 1, "right or not");
+    user.api.sign_in(&user.email, PASSWORD).await.expect(429);
+    user.get("").await.expect(200);
 }
 
 #[tokio::test]

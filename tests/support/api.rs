@@ -185,6 +185,8 @@ pub async fn reply(request: RequestBuilder) -> Reply {
     let kept = if public { "public, max-age=" } else { "no-store" };
     assert!(reply.header("cache-control").starts_with(kept), "{reply:#?}");
     assert_eq!(reply.header("x-content-type-options"), "nosniff", "{reply:#?}");
+    assert_eq!(reply.header("strict-transport-security"), "max-age=63072000; includeSubDomains", "{reply:#?}");
+    assert!(reply.header("content-security-policy").contains("frame-ancestors 'none'"), "{reply:#?}");
     assert_ne!(status, 500, "{reply:#?}");
     if status >= 400 {
         assert_eq!(reply.header("content-type"), "application/problem+json", "{reply:#?}");

@@ -13,8 +13,7 @@ async fn main() -> Result<(), api::Error> {
 /// too many failures, right password or not.
 async fn handle(app: &Issuer, request: &Request) -> Result<Response, Problem> {
     let (email, password) = request.json((required::<Email>("email"), required::<PasswordAttempt>("password")))?; // 400, 413, 415, 422
-    let client = request.client();
-    let state = app.db.signin_state(&email, &client).await?; // 503
+    let state = app.db.signin_state(&email, &request.client()).await?; // 503
     if let Some(wait) = state.blocked_for {
         return Err(Problem::TooManyAttempts(wait)); // 429
     }
@@ -24,15 +23,11 @@ async fn handle(app: &Issuer, request: &Request) -> Result<Response, Problem> {
     }
     let hash = state.account.as_ref().map(|account| account.password_hash.clone());
     let matches = auth::verify(password, hash).await;
-    let Some(account) = state.account.filter(|_| matches) else {
-        if !state.counted {
-            app.db.count_signin_failure(&email, &client).await?; // 503
-        }
+    let Some(account) = state.account.as_ref().filter(|_| matches) else {
+        app.db.count_signin_failure(&state).await?; // 503
         return Err(Problem::WrongCredentials); // 401
     };
-    if state.counted {
-        app.db.forget_signin_failures(&email, &client).await?; // 503
-    }
+    app.db.forget_signin_failures(&state).await?; // 503
 
     request.note_event(SecurityEvent::SignedIn);
     let token = app.signer.issue(Caller { user: account.id, token_version: account.token_version })?;

@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer};
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Event {
     #[serde(deserialize_with = "or_null")]
+    pub(crate) route_key: String,
+    #[serde(deserialize_with = "or_null")]
     pub(crate) raw_path: String,
     #[serde(deserialize_with = "or_null")]
     pub(crate) raw_query_string: String,

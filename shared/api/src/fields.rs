@@ -176,17 +176,20 @@ impl Faults {
 #[derive(Debug)]
 pub struct Object(Vec<(String, Value)>);
 
-/// The reason a duplicate name is refused for, as the deserialiser passes it on: kept from every other reason by a
-/// character that no message of its own begins with.
-const DUPLICATE: char = '\u{1}';
+/// The most fields an object may have: more than any body of ours, and few enough to compare and to name.
+const MAX_FIELDS: usize = 32;
+
+/// Encloses a reason of ours for refusing an object, as the deserialiser passes it on: none of its own has this
+/// character.
+const MARK: char = '\u{1}';
 
 impl Object {
     /// Reads a body that is a JSON object and nothing else.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
         serde_json::from_slice(body).map_err(|error| {
             let reason = error.to_string();
-            Problem::BadBody(match reason.strip_prefix(DUPLICATE).and_then(|rest| rest.split_once(DUPLICATE)) {
-                Some((name, _)) => format!("The field \"{name}\" is given twice."),
+            Problem::BadBody(match reason.strip_prefix(MARK).and_then(|rest| rest.split_once(MARK)) {
+                Some((ours, _)) => ours.to_owned(),
                 None if error.is_data() => "The body must be a JSON object.".to_owned(),
                 None => {
                     format!("The body is not valid JSON: see line {}, column {}.", error.line(), error.column())
@@ -232,8 +235,12 @@ impl<'de> Deserialize<'de> for Object {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
                 let mut members: Vec<(String, Value)> = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    let refuse = |reason: String| A::Error::custom(format_args!("{MARK}{reason}{MARK}"));
                     if members.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom(format_args!("{DUPLICATE}{}{DUPLICATE}", excerpt(&name))));
+                        return Err(refuse(format!("The field \"{}\" is given twice.", excerpt(&name))));
+                    }
+                    if members.len() == MAX_FIELDS {
+                        return Err(refuse(format!("The body has more than {MAX_FIELDS} fields.")));
                     }
                     members.push((name, value));
                 }
@@ -290,6 +297,14 @@ mod tests {
     fn a_name_given_twice_is_refused() {
         assert_eq!(bad_body(r#"{"title": "a", "title": "b"}"#), "The field \"title\" is given twice.");
         assert_eq!(bad_body(r#"{"title": "a", "t\u0069tle": "b"}"#), "The field \"title\" is given twice.");
+    }
+
+    #[test]
+    fn a_body_of_very_many_fields_is_refused_without_naming_them() {
+        let fields: Vec<_> = (0..7500).map(|number| format!("\"{number}\": 0")).collect();
+        let body = |count: usize| format!("{{{}}}", fields[..count].join(", "));
+        assert_eq!(bad_body(body(7500)), "The body has more than 32 fields.");
+        assert!(bad_body(body(32)).ends_with("The field \"31\" is unknown."));
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub enum SecurityEvent {
     PasswordChanged,
     /// An account has another address.
     EmailChanged,
+    /// An account has both.
+    EmailAndPasswordChanged,
 }
 
 impl SecurityEvent {
@@ -87,6 +89,7 @@ impl SecurityEvent {
             Self::CurrentPasswordWrong => "current_password_wrong",
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
+            Self::EmailAndPasswordChanged => "email_and_password_changed",
         }
     }
 

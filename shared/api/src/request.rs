@@ -1,4 +1,8 @@
-use std::{collections::HashMap, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::OnceLock,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use db::ClientAddress;
@@ -30,19 +34,17 @@ pub struct Request {
 impl Request {
     /// Takes an event apart. `fallback_id` names the request where the gateway did not.
     pub(crate) fn new(event: Event, fallback_id: &str) -> Self {
-        let path = event.path_parameters.iter().fold(event.raw_path.clone(), |path, (name, value)| {
-            if value.is_empty() { path } else { path.replace(value, &format!("{{{name}}}")) }
-        });
+        let route = route(&event);
         let body = event.body.unwrap_or_default();
         Self {
             id: event.request_context.request_id.unwrap_or_else(|| fallback_id.to_owned()),
-            route: format!("{} {path}", event.request_context.http.method),
+            route,
             path: event.raw_path,
             path_parameters: event.path_parameters,
             query: event.raw_query_string,
             headers: event.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
             body: if event.is_base64_encoded { BASE64_STANDARD.decode(body).ok() } else { Some(body.into_bytes()) },
-            client: event.request_context.http.source_ip.unwrap_or_default(),
+            client: network(&event.request_context.http.source_ip.unwrap_or_default()),
             user: OnceLock::new(),
             security_event: OnceLock::new(),
         }
@@ -58,7 +60,7 @@ impl Request {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// The network address the gateway saw, which no header can change.
+    /// The network address the gateway saw, of IPv6 the /64, which no header can change.
     pub fn client(&self) -> ClientAddress {
         ClientAddress(self.client.clone())
     }
@@ -165,6 +167,29 @@ impl Request {
     }
 }
 
+/// Method and path, the ids in it by their names: the gateway's own name for the route, or, under the local emulator,
+/// which has none, the path with the ids replaced.
+fn route(event: &Event) -> String {
+    if !["", "$default"].contains(&event.route_key.as_str()) {
+        return event.route_key.clone();
+    }
+    let path = event.path_parameters.iter().fold(event.raw_path.clone(), |path, (name, value)| {
+        if value.is_empty() { path } else { path.replace(value, &format!("{{{name}}}")) }
+    });
+    format!("{} {path}", event.request_context.http.method)
+}
+
+/// The network a client is counted under: of IPv6 the /64, within which a client has addresses at will.
+fn network(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        _ => address.to_owned(),
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -194,6 +219,26 @@ pub(crate) mod tests {
             "requestContext": {"http": {"method": "GET"}},
         }));
         assert_eq!(request.route, "GET /users/{user_id}/tasks/{task_id}");
+    }
+
+    #[test]
+    fn the_gateways_name_for_a_route_holds_nothing_that_a_client_wrote() {
+        let request = request(serde_json::json!({
+            "routeKey": "GET /users/{user_id}",
+            "rawPath": "/users/ada@example.com",
+            "pathParameters": {"user_id": "ada@example.com?x"},
+        }));
+        assert_eq!(request.route, "GET /users/{user_id}");
+    }
+
+    #[test]
+    fn a_client_is_counted_by_its_address_and_of_ipv6_by_its_network() {
+        let client = |ip: &str| request(serde_json::json!({"requestContext": {"http": {"sourceIp": ip}}})).client().0;
+        assert_eq!(client("192.0.2.1"), "192.0.2.1");
+        assert_eq!(client("2001:db8:0:1:a:b:c:d"), "2001:db8:0:1::/64");
+        assert_eq!(client("2001:DB8:0:1::"), client("2001:db8::1:0:0:0:1"));
+        assert_ne!(client("2001:db8:0:1::"), client("2001:db8:0:2::"));
+        assert_eq!(client(""), "");
     }
 
     #[test]

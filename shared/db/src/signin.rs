@@ -1,4 +1,5 @@
-//! The statements of signing in: the account, and how often it has been tried in vain.
+//! The statements that come before and after a password is verified: the account, and how often it has been tried in
+//! vain.
 //!
 //! Failures are counted twice, under the hash of the address: together with the client's network address, and
 //! alone. From the 10th of the one or the 100th of the other on, nobody signs in for a while: 1 s, doubled with
@@ -9,14 +10,17 @@
 //! that looks the account up: attempts that run side by side cannot slip past the limit together. Of an address
 //! without a failure nothing is written until there is one, so the ordinary sign-in is one round trip.
 //!
+//! The same counts hold for the current password that is asked for before an account changes: whoever has got hold of a
+//! token shall not guess the password with it.
+//!
 //! These are the only statements that do more when they are repeated: a failure counted twice errs on the safe side.
 
 use std::time::Duration;
 
-use domain::{Email, PasswordHash, TokenVersion, UserId};
-use tokio_postgres::types::Type;
+use domain::{Caller, Email, PasswordHash, TokenVersion, UserId};
+use tokio_postgres::{Row, types::Type};
 
-use crate::{Database, Error};
+use crate::{Database, Error, connection::Params};
 
 /// The network address the gateway saw the request come from.
 #[derive(Clone, Debug)]
@@ -34,21 +38,31 @@ pub struct Account {
 
 /// What there is to know before a password is verified.
 pub struct SigninState {
-    /// The account of the address, if it has one.
+    /// The account, if there is one.
     pub account: Option<Account>,
-    /// Whether the attempt has been counted as a failure: to be forgotten, should it succeed.
-    pub counted: bool,
     /// How long nobody signs in to the address from here, if so.
     pub blocked_for: Option<Duration>,
+    /// What is tried, and from where.
+    email: String,
+    client: ClientAddress,
+    /// Whether the attempt has been counted as a failure: to be forgotten, should it succeed.
+    counted: bool,
 }
 
-/// The two counts an attempt belongs to, `$1` being the e-mail address and `$2` the client's, and the failures each
-/// allows.
+/// The two counts an attempt belongs to, by the e-mail address and the client's, and the failures each allows.
 macro_rules! counts {
-    () => {
-        "counts (key, allowed) AS (
-            VALUES (sha256(convert_to($1 || ' ' || $2, 'UTF8')), 10), (sha256(convert_to($1, 'UTF8')), 100)
-        )"
+    ($email:literal, $client:literal) => {
+        concat!(
+            "counts (key, allowed) AS (
+                VALUES (sha256(convert_to(",
+            $email,
+            " || ' ' || ",
+            $client,
+            ", 'UTF8')), 10), (sha256(convert_to(",
+            $email,
+            ", 'UTF8')), 100)
+            )"
+        )
     };
 }
 
@@ -71,15 +85,15 @@ macro_rules! count_failure {
     };
 }
 
-impl Database {
-    /// The account of an address, and whether it may be tried now.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn signin_state(&self, email: &Email, client: &ClientAddress) -> Result<SigninState, Error> {
-        let sql = concat!(
-            "WITH ",
-            counts!(),
+/// Finds the account, and counts the attempt at it if there were others in vain.
+macro_rules! state {
+    ($account:literal, $email:literal, $client:literal) => {
+        concat!(
+            "WITH account AS (
+                SELECT id, email, password_hash, token_version FROM users WHERE ",
+            $account,
+            "), ",
+            counts!($email, $client),
             ", failed AS (
                 SELECT failed_at, failures - allowed AS excess
                 FROM signin_failures
@@ -95,33 +109,49 @@ impl Database {
             ), counted AS (",
             count_failure!("counts, state WHERE has_failures AND coalesce(wait, 0) <= 0"),
             ")
-            SELECT users.id, users.password_hash, users.token_version, has_failures, wait::float8 AS wait
+            SELECT account.*, has_failures, wait::float8 AS wait
             FROM state
-            LEFT JOIN users ON users.email = $1"
-        );
-        let rows = self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await?;
-        let row = rows.first().ok_or_else(|| Error::Defect("none: no row of state".to_owned()))?;
-        let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
-            Some(id) => Some(Account {
-                id: id.into(),
-                password_hash: PasswordHash::new(row.try_get("password_hash")?),
-                token_version: TokenVersion(row.try_get("token_version")?),
-            }),
-            None => None,
-        };
-        let wait: Option<f64> = row.try_get("wait")?;
-        let blocked_for = wait.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64);
-        Ok(SigninState { account, counted: row.try_get("has_failures")? && blocked_for.is_none(), blocked_for })
-    }
+            LEFT JOIN account ON true"
+        )
+    };
+}
 
-    /// Counts a failure that has not been counted yet, and sweeps away a few counts that are over a day old.
+impl Database {
+    /// The account of an address, and whether it may be tried now.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn count_signin_failure(&self, email: &Email, client: &ClientAddress) -> Result<(), Error> {
+    pub async fn signin_state(&self, email: &Email, client: &ClientAddress) -> Result<SigninState, Error> {
+        let sql = state!("email = $1", "$1", "$2");
+        let rows = self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await?;
+        state(rows.first(), email.as_str(), client)
+    }
+
+    /// The caller's account, and whether its password may be tried now.
+    ///
+    /// # Errors
+    /// [`Error::TokenDead`].
+    pub async fn reauthentication_state(&self, caller: Caller, client: &ClientAddress) -> Result<SigninState, Error> {
+        let sql = state!("id = $1 AND token_version = $2", "(SELECT email FROM account)", "$3");
+        let params: Params<'_> =
+            &[(caller.user.as_uuid(), Type::UUID), (&caller.token_version.0, Type::INT4), (&client.0, Type::TEXT)];
+        let rows = self.query(sql, params).await?;
+        let row = rows.first();
+        let email = row.map(|row| row.try_get::<_, Option<String>>("email")).transpose()?.flatten();
+        state(row, &email.ok_or(Error::TokenDead)?, client)
+    }
+
+    /// Counts the failure, unless it has been counted before, and sweeps away a few counts that are over a day old.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn count_signin_failure(&self, state: &SigninState) -> Result<(), Error> {
+        if state.counted {
+            return Ok(());
+        }
         let sql = concat!(
             "WITH ",
-            counts!(),
+            counts!("$1", "$2"),
             ", swept AS (
                 DELETE FROM signin_failures
                 WHERE key IN (
@@ -134,15 +164,35 @@ impl Database {
             ) ",
             count_failure!("counts")
         );
-        self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await.map(drop)
+        self.query(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
     }
 
-    /// Forgets the failures of an address from this client and from anywhere.
+    /// Forgets the failures of the address from this client and from anywhere, if there were any.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn forget_signin_failures(&self, email: &Email, client: &ClientAddress) -> Result<(), Error> {
-        let sql = concat!("WITH ", counts!(), " DELETE FROM signin_failures WHERE key IN (SELECT key FROM counts)");
-        self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await.map(drop)
+    pub async fn forget_signin_failures(&self, state: &SigninState) -> Result<(), Error> {
+        if !state.counted {
+            return Ok(());
+        }
+        let sql =
+            concat!("WITH ", counts!("$1", "$2"), " DELETE FROM signin_failures WHERE key IN (SELECT key FROM counts)");
+        self.query(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
     }
+}
+
+fn state(row: Option<&Row>, email: &str, client: &ClientAddress) -> Result<SigninState, Error> {
+    let row = row.ok_or_else(|| Error::Defect("none: no row of state".to_owned()))?;
+    let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
+        Some(id) => Some(Account {
+            id: id.into(),
+            password_hash: PasswordHash::new(row.try_get("password_hash")?),
+            token_version: TokenVersion(row.try_get("token_version")?),
+        }),
+        None => None,
+    };
+    let wait: Option<f64> = row.try_get("wait")?;
+    let blocked_for = wait.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64);
+    let counted = row.try_get("has_failures")? && blocked_for.is_none();
+    Ok(SigninState { account, blocked_for, email: email.to_owned(), client: client.clone(), counted })
 }

@@ -42,17 +42,6 @@ impl Database {
         user(rows.first().ok_or(Error::TokenDead)?)
     }
 
-    /// The hash of the caller's password.
-    ///
-    /// # Errors
-    /// [`Error::TokenDead`].
-    pub async fn password_hash(&self, caller: Caller) -> Result<PasswordHash, Error> {
-        let sql = "SELECT password_hash FROM users WHERE id = $1 AND token_version = $2";
-        let rows =
-            self.query(sql, &[(caller.user.as_uuid(), Type::UUID), (&caller.token_version.0, Type::INT4)]).await?;
-        Ok(PasswordHash::new(rows.first().ok_or(Error::TokenDead)?.try_get("password_hash")?))
-    }
-
     /// Changes the caller's account. A new password ends every token there is.
     ///
     /// # Errors
