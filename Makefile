@@ -1,6 +1,6 @@
 # Every target is one command of `tools/local` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev db test fuzz build clean-data
+.PHONY: help dev db test test-faults fuzz build clean-data
 
 # `--bin`, not `-p`: with the features of the whole build, which then does not compile this tool a second time.
 LOCAL := cargo run --quiet --bin local --
@@ -22,6 +22,9 @@ test: ## check formatting and lints, run the unit tests, then the whole API's te
 	$(LOCAL) lint-template
 	cargo test --workspace --exclude tests
 	$(LOCAL) test -- cargo test -p tests
+
+test-faults: ## break the database in every way under load, at length (about 15 minutes), and print what came of it
+	LONG=1 $(LOCAL) test -- cargo test -p tests --test faults
 
 fuzz: ## look for events that the functions cannot answer, for FUZZ_SECONDS (600)
 	@$(LOCAL) fuzz -- -max_total_time=$${FUZZ_SECONDS:-600}

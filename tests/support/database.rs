@@ -31,6 +31,14 @@ fn variable(name: &str) -> Result<String> {
     env::var(name).with_context(|| format!("{name} is not set: `make test` sets it"))
 }
 
+/// A program of the workspace.
+pub fn program(name: &str) -> Result<PathBuf> {
+    // Beside the folder of the test binary: target/debug/deps/blackbox-… and target/debug/migrate.
+    let program = env::current_exe()?.ancestors().nth(2).context("no target folder")?.join(name);
+    ensure!(program.exists(), "{} is not built: run `cargo build`", program.display());
+    Ok(program)
+}
+
 /// The folder with the product's migrations.
 pub fn migrations() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("migrations")
@@ -38,7 +46,12 @@ pub fn migrations() -> PathBuf {
 
 /// Connects over verified TLS.
 pub async fn connect(url: &str) -> Result<Client> {
-    let ca = native_tls::Certificate::from_pem(&fs::read(ca_file()?)?)?;
+    connect_trusting(&ca_file()?, url).await
+}
+
+/// Connects over TLS, verified against another authority than the stack's.
+pub async fn connect_trusting(ca_file: &Path, url: &str) -> Result<Client> {
+    let ca = native_tls::Certificate::from_pem(&fs::read(ca_file)?)?;
     let tls = native_tls::TlsConnector::builder().add_root_certificate(ca).build()?;
     let tls = postgres_native_tls::MakeTlsConnector::new(tls);
     let (client, connection) = tokio::time::timeout(PATIENCE, tokio_postgres::connect(url, tls)).await??;
@@ -130,10 +143,7 @@ pub struct Migrate {
 impl Migrate {
     /// With `url` and the stack's CA in its environment.
     pub fn new(url: &str, source: &Path) -> Result<Self> {
-        // Beside the folder of the test binary: target/debug/deps/blackbox-… and target/debug/migrate.
-        let binary = env::current_exe()?.ancestors().nth(2).context("no target folder")?.join("migrate");
-        ensure!(binary.exists(), "{} is not built: run `cargo build`", binary.display());
-        let mut command = Command::new(binary);
+        let mut command = Command::new(program("migrate")?);
         command
             .env("DATABASE_URL_UNPOOLED", url)
             .env("DATABASE_CA_FILE", ca_file()?)

@@ -27,9 +27,13 @@ struct Wire {
     target: u16,
     round_trips: AtomicU32,
     connections: AtomicU32,
+    open: AtomicU32,
+    answers_lost: AtomicU32,
     refuses: AtomicBool,
     swallows: AtomicBool,
     loses_next_answer: AtomicBool,
+    /// The number of round trips after which a connection loses an answer; 0 for never.
+    loses_answers_after: AtomicU32,
     /// Counts the cuts: a connection ends when the number is another than it began with.
     cuts: watch::Sender<u32>,
 }
@@ -47,9 +51,12 @@ impl Relay {
             target,
             round_trips: AtomicU32::new(0),
             connections: AtomicU32::new(0),
+            open: AtomicU32::new(0),
+            answers_lost: AtomicU32::new(0),
             refuses: AtomicBool::new(false),
             swallows: AtomicBool::new(false),
             loses_next_answer: AtomicBool::new(false),
+            loses_answers_after: AtomicU32::new(0),
             cuts: watch::Sender::new(0),
         });
         let relay = Self { address: listener.local_addr().expect("an address"), wire: Arc::clone(&wire) };
@@ -59,6 +66,7 @@ impl Relay {
                     continue;
                 }
                 wire.connections.fetch_add(1, Ordering::SeqCst);
+                wire.open.fetch_add(1, Ordering::SeqCst);
                 let wire = Arc::clone(&wire);
                 tokio::spawn(async move {
                     let mut cuts = wire.cuts.subscribe();
@@ -66,6 +74,7 @@ impl Relay {
                         _ = cuts.changed() => {}
                         () = wire.connect(client) => {}
                     }
+                    wire.open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
@@ -92,6 +101,16 @@ impl Relay {
         self.wire.connections.load(Ordering::SeqCst)
     }
 
+    /// How many connections there are.
+    pub fn open(&self) -> u32 {
+        self.wire.open.load(Ordering::SeqCst)
+    }
+
+    /// How many answers have been taken away.
+    pub fn answers_lost(&self) -> u32 {
+        self.wire.answers_lost.load(Ordering::SeqCst)
+    }
+
     /// Ends every connection there is.
     pub fn cut(&self) {
         self.wire.cuts.send_modify(|cuts| *cuts += 1);
@@ -111,6 +130,11 @@ impl Relay {
     pub fn lose_next_answer(&self) {
         self.wire.loses_next_answer.store(true, Ordering::SeqCst);
     }
+
+    /// From now on, a connection that has had so many round trips loses the next answer as above, or no longer.
+    pub fn lose_answers_after(&self, round_trips: Option<u32>) {
+        self.wire.loses_answers_after.store(round_trips.unwrap_or(0), Ordering::SeqCst);
+    }
 }
 
 impl Wire {
@@ -118,6 +142,7 @@ impl Wire {
         let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target)).await else { return };
         let (mut from_client, mut from_server) = ([0; 65536], [0; 65536]);
         let mut clients_turn = true;
+        let mut round_trips = 0;
         // A connection that has swallowed something is of no use ever after, as on a network that lost its state.
         let mut lost = false;
         loop {
@@ -129,8 +154,10 @@ impl Wire {
             lost |= self.swallows.load(Ordering::SeqCst);
             if is_clients && clients_turn {
                 self.round_trips.fetch_add(1, Ordering::SeqCst);
+                round_trips += 1;
             }
-            if !is_clients && self.loses_next_answer.swap(false, Ordering::SeqCst) {
+            if !is_clients && self.loses_answer(round_trips) {
+                self.answers_lost.fetch_add(1, Ordering::SeqCst);
                 return;
             }
             clients_turn = !is_clients;
@@ -146,5 +173,10 @@ impl Wire {
                 return;
             }
         }
+    }
+
+    fn loses_answer(&self, round_trips: u32) -> bool {
+        let after = self.loses_answers_after.load(Ordering::SeqCst);
+        self.loses_next_answer.swap(false, Ordering::SeqCst) || (after > 0 && round_trips > after)
     }
 }

@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -32,7 +32,11 @@ pub struct Settings {
 impl Settings {
     /// Those that the stack's own functions have.
     pub fn of_the_stack() -> Self {
-        let file = env::var("LOCAL_ENV_FILE").expect("LOCAL_ENV_FILE is not set: `make test` sets it");
+        Self::in_file(Path::new(&env::var("LOCAL_ENV_FILE").expect("LOCAL_ENV_FILE is not set: `make test` sets it")))
+    }
+
+    /// Those in the env file of a stack.
+    pub fn in_file(file: &Path) -> Self {
         let text = fs::read_to_string(file).expect("an env file");
         let variables = text.lines().filter_map(|line| line.split_once('='));
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -116,6 +120,11 @@ impl Watch {
     /// The lines that the functions logged for requests.
     pub fn requests(&self) -> Vec<Value> {
         request_lines(&self.output())
+    }
+
+    /// The pid of the emulator; the functions' processes are its descendants.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     fn log(&self) -> PathBuf {

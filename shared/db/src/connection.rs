@@ -7,7 +7,7 @@ use std::{
 
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{sync::Mutex, task::AbortHandle, time::timeout_at};
 use tokio_postgres::{
     Client, Row,
     config::SslMode,
@@ -92,7 +92,20 @@ struct Link {
     config: Config,
     /// When the configuration was last looked up again, and whether it had changed.
     renewed: Option<(Instant, bool)>,
-    client: Option<Arc<Client>>,
+    connection: Option<Arc<Connection>>,
+}
+
+/// An open connection. Its driver, which owns the socket, ends with the last use of it: by itself it would wait for
+/// answers that never come, and hold the socket open for good.
+struct Connection {
+    client: Client,
+    driver: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
 }
 
 impl Database {
@@ -100,7 +113,7 @@ impl Database {
     ///
     /// When the database refuses the password, `renew` is asked whether there is a new one.
     pub async fn open(config: Config, renew: Option<Renew>) -> Self {
-        let database = Self { link: Mutex::new(Link { config, renewed: None, client: None }), renew };
+        let database = Self { link: Mutex::new(Link { config, renewed: None, connection: None }), renew };
         if database.ping().await.is_err() {
             tracing::warn!("the database cannot be reached yet");
         }
@@ -122,48 +135,67 @@ impl Database {
 
     /// As [`Database::query`]; says also whether an earlier attempt may have been carried out.
     pub(crate) async fn query_told(&self, sql: &str, params: Params<'_>) -> Result<(Vec<Row>, bool), Error> {
-        let mut attempts = Attempts::start();
-        while let Some(limit) = attempts.next() {
-            let begun = Instant::now();
-            let verdict = match timeout(limit, self.attempt(sql, params)).await {
-                Ok(Ok(rows)) => return Ok((rows, attempts.is_repeat())),
-                Ok(Err(error)) => judge(&error),
-                Err(_elapsed) => Verdict::Repeat,
-            };
-            match verdict {
-                Verdict::Fail(error) => return Err(error),
-                Verdict::Refused if !self.renewed_since(begun).await => return Err(Error::Unavailable),
-                Verdict::PerhapsRefused => drop(self.renewed_since(begun).await),
-                Verdict::Refused | Verdict::Repeat => {}
-            }
-            self.link.lock().await.client = None;
-            attempts.pause().await;
-        }
-        Err(Error::Unavailable)
+        let attempts = Attempts::start();
+        // The budget bounds all that is waited for, the pauses and a new configuration as much as the attempts.
+        timeout_at(attempts.deadline(), self.repeat(attempts, sql, params)).await.unwrap_or(Err(Error::Unavailable))
     }
 
-    async fn attempt(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        self.client().await?.query_typed(sql, params).await
+    async fn repeat(&self, mut attempts: Attempts, sql: &str, params: Params<'_>) -> Result<(Vec<Row>, bool), Error> {
+        loop {
+            let begun = Instant::now();
+            match self.attempt(&mut attempts, sql, params).await {
+                Ok(rows) => return Ok((rows, attempts.is_repeat())),
+                Err(Verdict::Fail(error)) => return Err(error),
+                Err(Verdict::Refused) if !self.renewed_since(begun).await => return Err(Error::Unavailable),
+                Err(Verdict::PerhapsRefused) => drop(self.renewed_since(begun).await),
+                Err(Verdict::Refused | Verdict::Repeat) => {}
+            }
+            attempts.pause().await;
+        }
+    }
+
+    /// Sends the statement once. A connection that fails it is given up.
+    async fn attempt(&self, attempts: &mut Attempts, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Verdict> {
+        let until = attempts.next();
+        let connection = match timeout_at(until, self.connection()).await {
+            Ok(connection) => connection.map_err(|error| judge(&error))?,
+            Err(_elapsed) => return Err(Verdict::Repeat),
+        };
+        attempts.sending();
+        let verdict = match timeout_at(until, connection.client.query_typed(sql, params)).await {
+            Ok(Ok(rows)) => return Ok(rows),
+            Ok(Err(error)) => judge(&error),
+            Err(_elapsed) => Verdict::Repeat,
+        };
+        if !matches!(verdict, Verdict::Fail(_)) {
+            self.give_up(&connection).await;
+        }
+        Err(verdict)
     }
 
     /// The open connection, or a new one.
-    async fn client(&self) -> Result<Arc<Client>, tokio_postgres::Error> {
+    async fn connection(&self) -> Result<Arc<Connection>, tokio_postgres::Error> {
         let mut link = self.link.lock().await;
-        if let Some(client) = link.client.as_ref() {
+        if let Some(connection) = link.connection.as_ref() {
             // After a thaw the task that owns the socket has not seen yet that it is closed: let it look.
             tokio::task::yield_now().await;
-            if !client.is_closed() {
-                return Ok(Arc::clone(client));
+            if !connection.client.is_closed() {
+                return Ok(Arc::clone(connection));
             }
         }
         let (client, driver) = link.config.postgres.connect(link.config.tls.clone()).await?;
-        tokio::spawn(async move {
+        let driver = tokio::spawn(async move {
             // What ends the connection is told to the statement that waits for it.
             let _ = driver.await;
         });
-        let client = Arc::new(client);
-        link.client = Some(Arc::clone(&client));
-        Ok(client)
+        let connection = Arc::new(Connection { client, driver: driver.abort_handle() });
+        link.connection = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// Lets go of a connection, unless another request has done so and opened a new one.
+    async fn give_up(&self, failed: &Arc<Connection>) {
+        self.link.lock().await.connection.take_if(|current| Arc::ptr_eq(current, failed));
     }
 
     /// Whether there is another configuration than the one an attempt was refused with that began at this time.

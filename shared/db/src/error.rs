@@ -73,7 +73,8 @@ pub(crate) enum Verdict {
 ///
 /// Without one the failure is the connection's: it was refused, cut, or is gone. *Repeat*: 08 (connection), 40
 /// (rolled back: deadlock, serialization), 53 (out of resources), 57 (shutdown, failover, cancelled), 58 (system)
-/// and XX (Neon's proxy says so while it wakes a database), and 25006, a primary that has become a replica.
+/// and XX (Neon's proxy says so while it wakes a database), 25006, a primary that has become a replica, and 55P03, a
+/// lock that was not to be had in time.
 /// *Never*: 22 and 42 (the statement), 23 (a constraint), 28 and 3D (who we are, and where to). *Unclear*: 08P01, with
 /// which PgBouncer says what it has to say itself, of a wrong password as of a server that is down.
 pub(crate) fn judge(error: &tokio_postgres::Error) -> Verdict {
@@ -82,7 +83,9 @@ pub(crate) fn judge(error: &tokio_postgres::Error) -> Verdict {
     match &code[..2] {
         _ if *refusal.code() == SqlState::PROTOCOL_VIOLATION => Verdict::PerhapsRefused,
         "08" | "40" | "53" | "57" | "58" | "XX" => Verdict::Repeat,
-        _ if *refusal.code() == SqlState::READ_ONLY_SQL_TRANSACTION => Verdict::Repeat,
+        _ if [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::LOCK_NOT_AVAILABLE].contains(refusal.code()) => {
+            Verdict::Repeat
+        }
         "28" | "3D" => Verdict::Refused,
         "23" => Verdict::Fail(match refusal.constraint().and_then(Constraint::by_name) {
             Some(Constraint::TaskOwner) => Error::TokenDead,

@@ -44,6 +44,7 @@ pub(crate) struct Attempts {
     started: Instant,
     deadline: Instant,
     count: u32,
+    sent: u32,
 }
 
 impl Attempts {
@@ -53,30 +54,35 @@ impl Attempts {
     pub(crate) fn start() -> Self {
         let started = Instant::now();
         let deadline = BUDGET.try_with(|budget| budget.deadline).unwrap_or(started + START_UP);
-        Self { started, deadline, count: 0 }
+        Self { started, deadline, count: 0, sent: 0 }
     }
 
-    /// Begins an attempt; how long it may take, or `None` when the budget is spent.
-    pub(crate) fn next(&mut self) -> Option<Duration> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return None;
-        }
+    /// When the budget is spent.
+    pub(crate) fn deadline(&self) -> tokio::time::Instant {
+        self.deadline.into()
+    }
+
+    /// Begins an attempt; when it has taken too long.
+    pub(crate) fn next(&mut self) -> tokio::time::Instant {
         self.count += 1;
-        Some(left.min(ATTEMPT))
+        (Instant::now() + ATTEMPT).min(self.deadline).into()
     }
 
-    /// Whether an earlier attempt failed, and may have been carried out all the same.
+    /// From here on the attempt may be carried out, whatever becomes of its answer.
+    pub(crate) fn sending(&mut self) {
+        self.sent += 1;
+    }
+
+    /// Whether an earlier attempt was sent, and may have been carried out.
     pub(crate) fn is_repeat(&self) -> bool {
-        self.count > 1
+        self.sent > 1
     }
 
     /// Waits 100, 200, 400 and then 800 ms, each cut by up to a half at random so that those who failed together do
     /// not come back together.
     pub(crate) async fn pause(&self) {
         let pause = (Duration::from_millis(100) * 2_u32.pow((self.count - 1).min(3))).min(Self::LONGEST_PAUSE);
-        let pause = pause.mul_f64(rand::random_range(0.5..=1.0));
-        tokio::time::sleep(pause.min(self.deadline.saturating_duration_since(Instant::now()))).await;
+        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn start(profile: &Profile, cargo_lambda: &CargoLambda, stack: &mut S
     hide_settings(&mut watch);
     let log = match profile.kind {
         Kind::Dev => None,
-        Kind::Test => {
+        Kind::Test | Kind::Faults => {
             // A file that changes while tests run must not restart what they speak to.
             watch.arg("--ignore-changes");
             Some(profile.log("functions"))

@@ -5,6 +5,7 @@
 //! `make` has a target for each command.
 #![allow(clippy::print_stdout, reason = "a program that tells a person what it does")]
 
+mod faults;
 mod functions;
 mod interrupt;
 mod pgbouncer;
@@ -43,7 +44,7 @@ struct Arguments {
     /// The API's port under `dev` and `db`; the next two are the pooler's and PostgreSQL's.
     #[arg(long, env = "DEV_PORT", default_value_t = 9000, global = true)]
     dev_port: u16,
-    /// The same under `test`.
+    /// The same under `test`; three more are for `faults`.
     #[arg(long, env = "TEST_PORT", default_value_t = 9100, global = true)]
     test_port: u16,
 }
@@ -60,6 +61,8 @@ enum Action {
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
+    /// Start the database alone on fresh data, beside `test`, and break it as told on standard input.
+    Faults,
     /// Find the programs the stack needs, install those that are missing.
     Tools,
     /// Look for events that the functions cannot answer, on a stack as for `test`.
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Action::Dev => dev(&Profile::new(Kind::Dev, arguments.dev_port)?),
         Action::Db => db(&Profile::new(Kind::Dev, arguments.dev_port)?),
         Action::Test { command } => test(&Profile::new(Kind::Test, arguments.test_port)?, &command),
+        Action::Faults => faults::obey(&Profile::new(Kind::Faults, arguments.test_port.saturating_add(3))?),
         Action::Tools => Tools::ready(Servant::find()?).map(|_| 0),
         Action::Fuzz { arguments: passed } => fuzz(&Profile::new(Kind::Test, arguments.test_port)?, passed),
         Action::Deny => deny(),
@@ -197,6 +201,8 @@ fn clean(profile: &Profile) -> Result<u8> {
 struct Up {
     stack: Stack,
     tools: Tools,
+    postgres: Postgres,
+    tls: Tls,
     settings: Settings,
 }
 
@@ -207,7 +213,7 @@ fn start(profile: &Profile) -> Result<Up> {
         println!("  other users cannot enter this folder, so the servers' files are in {}", profile.data.display());
     }
     let mut stack = Stack::new(profile)?;
-    if profile.kind == Kind::Test {
+    if profile.kind != Kind::Dev {
         profile.clean()?;
     }
     profile.check_ports(&[
@@ -237,7 +243,7 @@ fn start(profile: &Profile) -> Result<Up> {
         functions::settings(profile, &postgres.password, tools.pgbouncer.is_some(), &tls)
     })?;
     step("migrations", || functions::migrate(profile, &settings))?;
-    Ok(Up { stack, tools, settings })
+    Ok(Up { stack, tools, postgres, tls, settings })
 }
 
 fn with_functions(profile: &Profile, up: &mut Up) -> Result<()> {

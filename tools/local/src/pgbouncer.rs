@@ -12,6 +12,8 @@ use crate::profile::Profile;
 use crate::stack::Stack;
 use crate::tls::Tls;
 
+pub(crate) const PART: &str = "PgBouncer";
+
 /// Starts the pooler and waits until it takes connections.
 pub(crate) fn start(program: &Path, password: &str, profile: &Profile, tls: &Tls, stack: &mut Stack) -> Result<()> {
     let home = profile.data.join("pgbouncer");
@@ -23,7 +25,7 @@ pub(crate) fn start(program: &Path, password: &str, profile: &Profile, tls: &Tls
     let mut command = profile.servant.command(program);
     // Quiet on the terminal only: what it writes to standard error is its log.
     command.arg(&settings).current_dir(&home);
-    stack.start("PgBouncer", &mut command, Some(profile.log("pgbouncer")))?;
+    stack.start(PART, &mut command, Some(profile.log("pgbouncer")))?;
     let port = profile.pooler_port();
     stack.wait_until("PgBouncer was not ready", Duration::from_secs(10), || {
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
@@ -45,6 +47,8 @@ fn configuration(profile: &Profile, tls: &Tls, users: &Path) -> String {
          max_client_conn = 1000\n\
          ; Both as Neon has them: a client waits two minutes for a server, and may set nothing at start-up.\n\
          query_wait_timeout = 120\n\
+         ; A database that is back is found at once, not within 15 s.\n\
+         server_login_retry = 1\n\
          ignore_startup_parameters =\n\
          \n\
          auth_type = scram-sha-256\n\

@@ -17,6 +17,8 @@ use crate::tls::Tls;
 /// The role and the database of the functions.
 pub(crate) const NAME: &str = "task_api";
 
+pub(crate) const PART: &str = "PostgreSQL";
+
 /// A PostgreSQL installation.
 #[derive(Clone, Debug)]
 pub(crate) struct Installation {
@@ -101,7 +103,7 @@ impl Postgres {
         {
             fs::remove_file(&status).with_context(|| format!("cannot remove {}", status.display()))?;
         }
-        stack.start("PostgreSQL", &mut command, Some(profile.log("postgres")))?;
+        stack.start(PART, &mut command, Some(profile.log("postgres")))?;
         // The eighth line of this file is how `pg_ctl` knows as well.
         stack.wait_until("PostgreSQL was not ready", Duration::from_secs(60), || {
             fs::read_to_string(&status).is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
@@ -133,15 +135,17 @@ impl Postgres {
         }
         settings.push_str(match profile.kind {
             Kind::Dev => "timezone = 'UTC'\n",
-            Kind::Test => {
+            Kind::Test | Kind::Faults => {
                 "# Answers are in UTC whatever the server thinks.\n\
                  timezone = 'Asia/Tokyo'\n\
                  # This data does not have to outlive the machine.\n\
                  fsync = off\n\
-                 full_page_writes = off\n\
-                 synchronous_commit = off\n"
+                 full_page_writes = off\n"
             }
         });
+        if profile.kind == Kind::Test {
+            settings.push_str("synchronous_commit = off\n");
+        }
         let access = "# Nobody gets in without TLS and a password.\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
         profile.servant.write(&self.data.join("postgresql.conf"), &settings)?;
         profile.servant.write(&self.data.join("pg_hba.conf"), access)

@@ -1,4 +1,4 @@
-//! Two stacks that can run side by side, `dev` and `test`: their ports and their folders.
+//! Stacks that can run side by side, `dev`, `test` and `faults`: their ports and their folders.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Dev,
     /// For proof: fresh data at every start, nothing disturbs a run.
     Test,
+    /// To be broken by a test: as [`Kind::Test`], beside it, but what was acknowledged outlives PostgreSQL.
+    Faults,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
         match self {
             Kind::Dev => "dev",
             Kind::Test => "test",
+            Kind::Faults => "faults",
         }
     }
 
@@ -34,7 +37,7 @@ impl Kind {
     fn port_variable(self) -> &'static str {
         match self {
             Kind::Dev => "DEV_PORT",
-            Kind::Test => "TEST_PORT",
+            Kind::Test | Kind::Faults => "TEST_PORT",
         }
     }
 }

@@ -66,6 +66,14 @@ impl Stack {
         self.write_pids()
     }
 
+    /// Stops one part, on purpose; the others go on.
+    pub(crate) fn stop(&mut self, name: &str) -> Result<()> {
+        let index = self.parts.iter().position(|part| part.name == name);
+        let mut part = self.parts.remove(index.with_context(|| format!("{name} does not run"))?);
+        end_child(&mut part.child);
+        self.write_pids()
+    }
+
     /// An error when the user wants an end, or when a part has died.
     pub(crate) fn check(&mut self) -> Result<()> {
         interrupt::check()?;
@@ -143,15 +151,19 @@ impl Drop for Stack {
             end_tree(process, Signal::TERM);
         }
         for part in self.parts.iter_mut().rev() {
-            if let Some(process) = process::find(part.child.id()) {
-                end(process);
-            }
-            let _ = part.child.wait();
+            end_child(&mut part.child);
         }
         // Orphans of a part that died come to us.
         process::stop(process::descendants(std::process::id()), Duration::from_secs(2));
         let _ = fs::remove_file(&self.pids);
     }
+}
+
+fn end_child(child: &mut Child) {
+    if let Some(process) = process::find(child.id()) {
+        end(process);
+    }
+    let _ = child.wait();
 }
 
 /// Ends a part. To PostgreSQL, PgBouncer and cargo-lambda alike SIGINT says: stop now, and cleanly.

@@ -1,0 +1,127 @@
+//! A database whose parts can be stopped and started: `local faults`, told what to do over its standard input.
+
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use reqwest::Url;
+use tests::{
+    database::{connect_trusting, program},
+    watch::Settings,
+    workspace::root,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+use tokio_postgres::Client;
+
+/// How long everything may take to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What can be stopped.
+pub(crate) const POOLER: &str = "PgBouncer";
+/// What can be stopped.
+pub(crate) const SERVER: &str = "PostgreSQL";
+
+/// PostgreSQL behind PgBouncer, on fresh data; both end with this value.
+pub(crate) struct Breakable {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: Lines<BufReader<ChildStdout>>,
+    /// What functions need to use it.
+    pub(crate) settings: Settings,
+}
+
+impl Breakable {
+    /// Starts it and waits until it is ready.
+    pub(crate) async fn start() -> Self {
+        let mut child = Command::new(program("local").unwrap())
+            .arg("faults")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let orders = child.stdin.take();
+        let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        until_done(&mut answers).await;
+        let settings = Settings::in_file(&root().join(".local/faults/env"));
+        Self { child, orders, answers, settings }
+    }
+
+    /// Stops a part.
+    pub(crate) async fn stop(&mut self, part: &str) {
+        self.order(&format!("stop {part}")).await;
+    }
+
+    /// Starts a part that was stopped, and waits until it is ready.
+    pub(crate) async fn start_again(&mut self, part: &str) {
+        self.order(&format!("start {part}")).await;
+    }
+
+    /// Gives the API's role another password. The pooler has to be started again to know it.
+    pub(crate) async fn change_password(&mut self, password: &str) {
+        let role = self.url().username().to_owned();
+        let sql = format!("ALTER ROLE {role} PASSWORD '{password}'");
+        self.superuser().await.batch_execute(&sql).await.unwrap();
+        self.order(&format!("password {password}")).await;
+    }
+
+    async fn order(&mut self, order: &str) {
+        self.orders.as_mut().unwrap().write_all(format!("{order}\n").as_bytes()).await.unwrap();
+        until_done(&mut self.answers).await;
+    }
+
+    /// The pooled endpoint.
+    pub(crate) fn url(&self) -> Url {
+        self.settings.get("DATABASE_URL").parse().unwrap()
+    }
+
+    /// A session that may do anything, at PostgreSQL itself.
+    pub(crate) async fn superuser(&self) -> Client {
+        let mut url: Url = self.settings.get("DATABASE_URL_UNPOOLED").parse().unwrap();
+        url.set_username("postgres").unwrap();
+        self.connect(&url).await
+    }
+
+    /// A session through the pooler.
+    pub(crate) async fn pooled(&self) -> Client {
+        self.connect(&self.url()).await
+    }
+
+    /// Changes a setting of the pooler until it is started again.
+    pub(crate) async fn set_pooler(&self, setting: &str, value: u32) {
+        let mut console = self.url();
+        console.set_path("pgbouncer");
+        let console = self.connect(&console).await;
+        console.batch_execute(&format!("SET {setting} = {value}")).await.unwrap();
+    }
+
+    async fn connect(&self, url: &Url) -> Client {
+        connect_trusting(Path::new(self.settings.get("DATABASE_CA_FILE")), url.as_str()).await.unwrap()
+    }
+}
+
+async fn until_done(answers: &mut Lines<BufReader<ChildStdout>>) {
+    let mut said = Vec::new();
+    while let Some(line) = answers.next_line().await.unwrap() {
+        if line == "done" {
+            return;
+        }
+        said.push(line);
+    }
+    panic!("`local faults` has ended: {}", said.join("\n"));
+}
+
+impl Drop for Breakable {
+    /// Waits for its end: the next one takes the same ports.
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

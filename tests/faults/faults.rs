@@ -1,0 +1,120 @@
+//! While every kind of fault strikes: each acknowledged write is there once, nothing is there twice, and nothing has
+//! to be restarted.
+
+use std::{sync::atomic::Ordering, time::Instant};
+
+use tests::watch::request_lines;
+
+use crate::{
+    ALONE,
+    outages::{Fault, Stage},
+    processes::Processes,
+    say, short_or_long,
+    workload::{Client, Work},
+};
+
+/// How many clients work side by side.
+const CLIENTS: usize = 8;
+
+/// What came of one kind of fault.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figures {
+    requests: usize,
+    creates: usize,
+    faults: usize,
+    retries: usize,
+    unavailable: usize,
+    unanswered: usize,
+    lost: usize,
+    doubled: usize,
+}
+
+impl Figures {
+    const HEAD: &str =
+        "  fault                 requests  creates   faults  retries     503s unanswered     lost  doubled  seconds";
+
+    fn line(&self, name: &str, seconds: f32) -> String {
+        let Self { requests, creates, faults, retries, unavailable, unanswered, lost, doubled } = self;
+        format!(
+            "  {name:<20} {requests:>9}{creates:>9}{faults:>9}{retries:>9}{unavailable:>9}{unanswered:>11}{lost:>9}{doubled:>9}{seconds:>9.1}"
+        )
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.creates += other.creates;
+        self.faults += other.faults;
+        self.retries += other.retries;
+        self.unavailable += other.unavailable;
+        self.unanswered += other.unanswered;
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_breaks_every_acknowledged_write_is_there_exactly_once() {
+    let _alone = ALONE.lock().await;
+    let creates = short_or_long(300, 1_300);
+    let mut stage = Stage::start().await;
+    let mut clients = Client::sign_up(&stage.watch.api, CLIENTS).await;
+    // Every function that the clients use has started by now.
+    let work = Work::start(clients);
+    until_created(&work, 50).await;
+    clients = work.finish().await.0;
+    let functions = Processes::of(&stage.watch).functions();
+
+    say(&format!("\n{}", Figures::HEAD));
+    let (begun, mut all) = (Instant::now(), Figures::default());
+    for fault in Fault::ALL {
+        let figures;
+        (clients, figures) = under(fault, &mut stage, clients, creates).await;
+        all.add(&figures);
+        let surprises: Vec<_> = clients.iter().flat_map(|client| &client.surprises).collect();
+        assert!(surprises.is_empty(), "{fault:?}: {surprises:#?}");
+        assert_eq!((figures.lost, figures.doubled), (0, 0), "{fault:?}");
+        assert!(figures.faults > 0 && figures.retries > 0, "{fault:?} was not felt: {figures:?}");
+        assert_eq!(figures.unavailable, 0, "{fault:?} is shorter than the budget");
+    }
+    say(&all.line("all", begun.elapsed().as_secs_f32()));
+    assert_eq!(Processes::of(&stage.watch).functions(), functions, "nothing was restarted");
+}
+
+/// Lets the clients work while the fault strikes again and again, and then looks at what is left.
+async fn under(fault: Fault, stage: &mut Stage, clients: Vec<Client>, creates: usize) -> (Vec<Client>, Figures) {
+    let begun = Instant::now();
+    let log_before = stage.watch.output().len();
+    let work = Work::start(clients);
+    let mut faults = fault.strike(stage).await;
+    while work.figures.creates.load(Ordering::SeqCst) < creates && !work.has_failed() {
+        faults += fault.strike(stage).await;
+    }
+    let (mut clients, figures) = work.finish().await;
+
+    let log = stage.watch.output().split_off(log_before);
+    let attempts = request_lines(&log).into_iter().filter_map(|line| line["attempts"].as_u64());
+    let retries = attempts.map(|attempts| attempts.saturating_sub(1)).sum::<u64>();
+    let mut figures = Figures {
+        requests: figures.requests.load(Ordering::SeqCst),
+        creates: figures.creates.load(Ordering::SeqCst),
+        unavailable: figures.unavailable.load(Ordering::SeqCst),
+        unanswered: figures.unanswered.load(Ordering::SeqCst),
+        faults: usize::try_from(faults).unwrap(),
+        retries: usize::try_from(retries).unwrap(),
+        ..Figures::default()
+    };
+    let database = stage.database.superuser().await;
+    for client in &mut clients {
+        let (lost, doubled) = client.verify(&database).await;
+        figures.lost += lost;
+        figures.doubled += doubled;
+    }
+    say(&figures.line(&format!("{fault:?}"), begun.elapsed().as_secs_f32()));
+    (clients, figures)
+}
+
+async fn until_created(work: &Work, creates: usize) {
+    while work.figures.creates.load(Ordering::SeqCst) < creates && !work.has_failed() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}

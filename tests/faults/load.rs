@@ -1,0 +1,95 @@
+//! Many more connections than the pooler has servers.
+
+use std::time::{Duration, Instant};
+
+use db::{Created, Database, Usage, within};
+use domain::{Caller, NewTask, PageRequest, PageSize, TaskChanges, TaskId, Title, TokenVersion, UserId};
+use futures_util::future::join_all;
+
+use crate::{ALONE, breakable::Breakable, outages::authority, say};
+
+const CONNECTIONS: usize = 200;
+const STATEMENTS: usize = 10_000;
+/// What the pooler has of PostgreSQL's.
+const SERVERS: u32 = 2;
+
+/// A user, and the product's own connection for it.
+struct Connection {
+    database: Database,
+    caller: Caller,
+    usage: Usage,
+}
+
+impl Connection {
+    /// Runs a statement within the budget a request has.
+    async fn run<T>(&mut self, statement: impl AsyncFnOnce(&Database, Caller) -> Result<T, db::Error>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let (result, usage) = within(deadline, statement(&self.database, self.caller)).await;
+        self.usage.attempts += usage.attempts;
+        result.unwrap()
+    }
+
+    /// A task's whole life: four statements, each of which must find this user's rows and no others.
+    async fn live_once(&mut self, round: usize) {
+        let user = self.caller.user;
+        let title = Title::parse(&format!("{user} {round}")).unwrap();
+        let new = NewTask { id: TaskId::random(), title: title.clone(), description: None };
+        let created = self.run(async |db, caller| db.create_task(caller, &new).await).await;
+        let Created::New(task) = created else { panic!("{} was there before", new.id) };
+        assert_eq!((task.id, task.user_id, task.title.as_str()), (new.id, user, title.as_str()));
+
+        let changes = TaskChanges { title: None, description: None, completed: Some(true) };
+        let task = self.run(async |db, caller| db.update_task(caller, new.id, &changes).await).await;
+        assert_eq!((task.id, task.user_id, task.completed), (new.id, user, true));
+
+        let all = PageRequest { completed: None, size: PageSize::default(), after: None };
+        let page = self.run(async |db, caller| db.list_tasks(caller, all).await).await;
+        assert_eq!(page.tasks.iter().map(|task| (task.id, task.user_id)).collect::<Vec<_>>(), [(new.id, user)]);
+
+        self.run(async |db, caller| db.delete_task(caller, new.id).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_connections_on_two_servers_get_no_error_and_no_foreign_row() {
+    let _alone = ALONE.lock().await;
+    let database = Breakable::start().await;
+    database.set_pooler("default_pool_size", SERVERS).await;
+    let superuser = database.superuser().await;
+    let config = db::Config::new(database.url().as_str(), Some(&authority(&database.settings))).unwrap();
+
+    let begun = Instant::now();
+    let connections = (0..CONNECTIONS).map(async |_| {
+        let caller = Caller { user: UserId::random(), token_version: TokenVersion(0) };
+        let database = Database::open(config.clone(), None).await;
+        Connection { database, caller, usage: Usage::default() }
+    });
+    let connections = join_all(connections).await;
+    for Connection { caller, .. } in &connections {
+        let id = caller.user;
+        let sql = format!(
+            "INSERT INTO users (id, email, password_hash) VALUES ('{id}', '{id}@example.com', repeat('x', 60))"
+        );
+        superuser.batch_execute(&sql).await.unwrap();
+    }
+    let opened = begun.elapsed();
+
+    let rounds = STATEMENTS / 4 / CONNECTIONS + 1;
+    let tasks = connections.into_iter().map(|mut connection| {
+        tokio::spawn(async move {
+            for round in 0..rounds {
+                connection.live_once(round).await;
+            }
+            connection
+        })
+    });
+    let connections: Vec<_> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
+    let attempts: u32 = connections.iter().map(|connection| connection.usage.attempts).sum();
+    let statements = rounds * 4 * CONNECTIONS;
+    say(&format!(
+        "\n  {CONNECTIONS} connections on {SERVERS} servers: {statements} statements in {attempts} attempts, {:.1} s to open, {:.1} s in all",
+        opened.as_secs_f32(),
+        begun.elapsed().as_secs_f32(),
+    ));
+    assert!(statements >= STATEMENTS);
+}
