@@ -24,19 +24,18 @@ struct Figures {
     faults: usize,
     retries: usize,
     unavailable: usize,
-    unanswered: usize,
     lost: usize,
     doubled: usize,
 }
 
 impl Figures {
     const HEAD: &str =
-        "  fault                 requests  creates   faults  retries     503s unanswered     lost  doubled  seconds";
+        "  fault                 requests  creates   faults  retries     503s     lost  doubled  seconds";
 
     fn line(&self, name: &str, seconds: f32) -> String {
-        let Self { requests, creates, faults, retries, unavailable, unanswered, lost, doubled } = self;
+        let Self { requests, creates, faults, retries, unavailable, lost, doubled } = self;
         format!(
-            "  {name:<20} {requests:>9}{creates:>9}{faults:>9}{retries:>9}{unavailable:>9}{unanswered:>11}{lost:>9}{doubled:>9}{seconds:>9.1}"
+            "  {name:<20} {requests:>9}{creates:>9}{faults:>9}{retries:>9}{unavailable:>9}{lost:>9}{doubled:>9}{seconds:>9.1}"
         )
     }
 
@@ -46,7 +45,6 @@ impl Figures {
         self.faults += other.faults;
         self.retries += other.retries;
         self.unavailable += other.unavailable;
-        self.unanswered += other.unanswered;
         self.lost += other.lost;
         self.doubled += other.doubled;
     }
@@ -58,7 +56,6 @@ async fn whatever_breaks_every_acknowledged_write_is_there_exactly_once() {
     let creates = short_or_long(300, 1_300);
     let mut stage = Stage::start().await;
     let mut clients = Client::sign_up(&stage.watch.api, CLIENTS).await;
-    // Every function that the clients use has started by now.
     let work = Work::start(clients);
     until_created(&work, 50).await;
     clients = work.finish().await.0;
@@ -77,7 +74,8 @@ async fn whatever_breaks_every_acknowledged_write_is_there_exactly_once() {
         assert_eq!(figures.unavailable, 0, "{fault:?} is shorter than the budget");
     }
     say(&all.line("all", begun.elapsed().as_secs_f32()));
-    assert_eq!(Processes::of(&stage.watch).functions(), functions, "nothing was restarted");
+    let functions_now = Processes::of(&stage.watch).functions();
+    assert!(functions.iter().all(|(pid, name)| functions_now.get(pid) == Some(name)), "a function was restarted");
 }
 
 /// Lets the clients work while the fault strikes again and again, and then looks at what is left.
@@ -98,7 +96,6 @@ async fn under(fault: Fault, stage: &mut Stage, clients: Vec<Client>, creates: u
         requests: figures.requests.load(Ordering::SeqCst),
         creates: figures.creates.load(Ordering::SeqCst),
         unavailable: figures.unavailable.load(Ordering::SeqCst),
-        unanswered: figures.unanswered.load(Ordering::SeqCst),
         faults: usize::try_from(faults).unwrap(),
         retries: usize::try_from(retries).unwrap(),
         ..Figures::default()
