@@ -53,7 +53,7 @@ impl Figures {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_breaks_every_acknowledged_write_is_there_exactly_once() {
     let _alone = ALONE.lock().await;
-    let creates = short_or_long(300, 1_300);
+    let creates = short_or_long(200, 1_300);
     let mut stage = Stage::start().await;
     let mut clients = Client::sign_up(&stage.watch.api, CLIENTS).await;
     let work = Work::start(clients);

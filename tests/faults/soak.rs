@@ -1,6 +1,8 @@
 //! A long time under many clients, with connections that break: what the processes hold stays level.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
+
+use tokio::time::sleep;
 
 use crate::{
     ALONE,
@@ -19,13 +21,14 @@ const LEVEL: f64 = 1.1;
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_and_descriptors_stay_level() {
     let _alone = ALONE.lock().await;
-    let requests = short_or_long(3_000, 60_000);
+    let requests = short_or_long(3_000, 30_000);
     let mut stage = Stage::start().await;
     let work = Work::start(Client::sign_up(&stage.watch.api, 16).await);
     let (mut memory, mut descriptors) = (Vec::new(), Vec::new());
     for part in 1..=PARTS {
+        Fault::AnswersLost.strike(&mut stage).await;
         while work.figures.requests.load(Ordering::SeqCst) < requests * part / PARTS && !work.has_failed() {
-            Fault::AnswersLost.strike(&mut stage).await;
+            sleep(Duration::from_millis(50)).await;
         }
         let processes = Processes::of(&stage.watch);
         memory.push(processes.memory() as f64 / f64::from(1 << 20));
