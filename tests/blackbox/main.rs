@@ -4,6 +4,7 @@
 mod access;
 mod bodies;
 mod conditions;
+mod deployed;
 mod events;
 mod house;
 mod logs;

@@ -40,7 +40,7 @@ fn follow(line: &str, profile: &Profile, up: &mut Up) -> Result<()> {
         Some(("start", postgres::PART)) => postgres.start(profile, &tools.postgres, tls, stack),
         Some(("start", pgbouncer::PART)) => {
             let program = tools.pgbouncer.as_deref().context("there is no PgBouncer")?;
-            pgbouncer::start(program, &postgres.password, profile, tls, stack)
+            pgbouncer::start(program, &postgres.password, profile, None, tls, stack)
         }
         // PgBouncer hears of it with its next start, PostgreSQL from whoever has changed it there.
         Some(("password", password)) => {

@@ -90,8 +90,13 @@ pub(crate) fn start(profile: &Profile, cargo_lambda: &CargoLambda, stack: &mut S
     };
     stack.start("cargo lambda watch", &mut watch, log)?;
 
+    wait_for_health(profile, stack, Duration::from_secs(60))
+}
+
+/// Waits until the API answers that it and its database are there.
+pub(crate) fn wait_for_health(profile: &Profile, stack: &mut Stack, patience: Duration) -> Result<()> {
     let mut answer = None;
-    let waited = stack.wait_until("GET /health did not answer 200", Duration::from_secs(60), || {
+    let waited = stack.wait_until("GET /health did not answer 200", patience, || {
         answer = status_of_health(profile.port);
         answer == Some(200)
     });

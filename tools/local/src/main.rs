@@ -5,6 +5,7 @@
 //! `make` has a target for each command.
 #![allow(clippy::print_stdout, reason = "a program that tells a person what it does")]
 
+mod engine;
 mod faults;
 mod functions;
 mod interrupt;
@@ -21,6 +22,7 @@ mod tools;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -73,6 +75,14 @@ enum Action {
     },
     /// Check the dependencies' licences and sources (`deny.toml`).
     Deny,
+    /// Start the database of `dev`, and the functions as `sam local start-api` runs them, and keep both running.
+    SamLocal,
+    /// Run the main cases of the tests on the release build in containers, and look at that build itself.
+    TestSam {
+        /// Start a Docker engine: for a process that is in namespaces of its own.
+        #[arg(long, hide = true)]
+        with_engine: bool,
+    },
     /// Check `template.yaml` with every tool that knows what AWS takes.
     LintTemplate,
     /// Build every function for the cloud and show the sizes.
@@ -89,7 +99,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let action = arguments.command.unwrap_or(Action::Dev);
     // Ctrl-C is how `dev` and `db` end, but nobody may take a broken-off test for a passed one.
-    let interrupted = if matches!(action, Action::Dev | Action::Db) { 0 } else { 130 };
+    let interrupted = if matches!(action, Action::Dev | Action::Db | Action::SamLocal) { 0 } else { 130 };
     let done = interrupt::catch().and_then(|()| match action {
         Action::Dev => dev(&Profile::new(Kind::Dev, arguments.dev_port)?),
         Action::Db => db(&Profile::new(Kind::Dev, arguments.dev_port)?),
@@ -98,6 +108,8 @@ fn main() -> ExitCode {
         Action::Tools => Tools::ready(Servant::find()?).map(|_| 0),
         Action::Fuzz { arguments: passed } => fuzz(&Profile::new(Kind::Test, arguments.test_port)?, passed),
         Action::Deny => deny(),
+        Action::SamLocal => sam_local(&Profile::new(Kind::Dev, arguments.dev_port)?),
+        Action::TestSam { with_engine } => test_sam(&Profile::new(Kind::Test, arguments.test_port)?, with_engine),
         Action::LintTemplate => sam::lint(),
         Action::Build { arguments } => release::build(&arguments).map(|()| 0),
         Action::CleanData => clean(&Profile::new(Kind::Dev, arguments.dev_port)?),
@@ -159,20 +171,62 @@ fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
     println!();
     let (program, arguments) = command.split_first().context("which command?")?;
     let mut command = std::process::Command::new(program);
-    functions::hide_settings(&mut command);
+    run_tests(profile, &mut up, command.args(arguments).env("MOTO_SERVER", moto_server))
+}
+
+/// Runs a command that is told all about the stack; its exit code is ours.
+fn run_tests(profile: &Profile, up: &mut Up, command: &mut std::process::Command) -> Result<u8> {
+    functions::hide_settings(command);
     command
-        .args(arguments)
         .envs(&up.settings)
         .env("API_URL", format!("http://127.0.0.1:{}", profile.port))
         .env("API_LOG", profile.log("functions"))
         .env("LOCAL_ENV_FILE", profile.env_file())
         .env("CARGO_LAMBDA", &up.tools.cargo_lambda.program)
-        .env("MOTO_SERVER", moto_server)
         .env("PG_BIN", &up.tools.postgres.bin)
         .env("PATH", up.tools.cargo_lambda.path()?);
-    let status = up.stack.run(&mut command)?;
+    let status = up.stack.run(command)?;
     // Ended by a signal: no code to pass on.
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Runs the functions in containers until Ctrl-C.
+fn sam_local(profile: &Profile) -> Result<u8> {
+    if !engine::is_running() {
+        anyhow::bail!("no Docker engine answers, and `sam local` runs the functions in containers: start one");
+    }
+    loud_step("sam build", || sam::build(profile))?;
+    let mut up = start_for_containers(profile, false)?;
+    println!("\n  The API is on http://127.0.0.1:{}, in containers; Ctrl-C stops everything.\n", profile.port);
+    up.stack.keep()?;
+    Ok(0)
+}
+
+/// First all that has to be fetched and built; then, where no engine is, once more in namespaces that have one.
+fn test_sam(profile: &Profile, with_engine: bool) -> Result<u8> {
+    let tests = || {
+        let mut cargo = functions::cargo();
+        cargo.args(["test", "-p", "tests"]).current_dir(&profile.root);
+        cargo
+    };
+    if !with_engine {
+        loud_step("sam build", || sam::build(profile))?;
+        loud_step("build", || {
+            Tools::ready(profile.servant)?;
+            functions::build(profile)?;
+            process::run(tests().arg("--no-run"))
+        })?;
+        if !engine::is_running() {
+            let port = profile.port.to_string();
+            return engine::in_namespaces(profile, &["test-sam", "--with-engine", "--test-port", &port]);
+        }
+    }
+    let mut up = start_for_containers(profile, with_engine)?;
+    println!();
+    let mut command = tests();
+    command.args(["--", "--include-ignored"]).args(sam::MAIN_CASES);
+    command.env("SAM_BUILD", sam::build_folder(profile)).env("LAMBDA_EMULATOR", sam::emulator()?);
+    run_tests(profile, &mut up, command.env("LAMBDA_IMAGE", engine::image()))
 }
 
 /// Without a sanitizer, so that the one toolchain will do: there is no unsafe code of ours to find.
@@ -208,6 +262,27 @@ struct Up {
 
 /// Starts the database and its pooler, builds, migrates.
 fn start(profile: &Profile) -> Result<Up> {
+    start_after(profile, |_| Ok(None))
+}
+
+/// Starts an engine if there is none, the database where containers find it, and the functions in containers.
+fn start_for_containers(profile: &Profile, with_engine: bool) -> Result<Up> {
+    let mut up = start_after(profile, |stack| {
+        step("Docker engine", || {
+            if with_engine {
+                engine::start(profile, stack)?;
+            }
+            engine::prepare_image(with_engine, profile)?;
+            engine::address_for_containers()
+        })
+    })?;
+    let Up { stack, settings, tls, .. } = &mut up;
+    step(&format!("sam local on 127.0.0.1:{}", profile.port), || sam::start(profile, settings, tls, stack))?;
+    Ok(up)
+}
+
+/// As [`start`], after something that says where containers look for this machine.
+fn start_after(profile: &Profile, first: impl FnOnce(&mut Stack) -> Result<Option<Ipv4Addr>>) -> Result<Up> {
     println!("{} stack in {}", profile.kind.name(), profile.home.display());
     if profile.data != profile.home {
         println!("  other users cannot enter this folder, so the servers' files are in {}", profile.data.display());
@@ -222,6 +297,7 @@ fn start(profile: &Profile) -> Result<Up> {
         (profile.postgres_port(), "PostgreSQL"),
     ])?;
 
+    let for_containers = first(&mut stack)?;
     let tools = loud_step("tools", || Tools::ready(profile.servant))?;
     let (postgres, tls) =
         step(&format!("PostgreSQL {} on 127.0.0.1:{}", tools.postgres.version, profile.postgres_port()), || {
@@ -232,8 +308,11 @@ fn start(profile: &Profile) -> Result<Up> {
         })?;
     match &tools.pgbouncer {
         Some(program) => step(&format!("PgBouncer on 127.0.0.1:{}", profile.pooler_port()), || {
-            pgbouncer::start(program, &postgres.password, profile, &tls, &mut stack)
+            pgbouncer::start(program, &postgres.password, profile, for_containers, &tls, &mut stack)
         })?,
+        None if for_containers.is_some() => {
+            anyhow::bail!("PgBouncer is missing, which containers reach the database by")
+        }
         None => println!(
             "  no PgBouncer: DATABASE_URL is PostgreSQL itself, and what only breaks behind a pooler goes unnoticed"
         ),

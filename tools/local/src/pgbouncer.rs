@@ -14,13 +14,20 @@ use crate::tls::Tls;
 
 pub(crate) const PART: &str = "PgBouncer";
 
-/// Starts the pooler and waits until it takes connections.
-pub(crate) fn start(program: &Path, password: &str, profile: &Profile, tls: &Tls, stack: &mut Stack) -> Result<()> {
+/// Starts the pooler and waits until it takes connections: on 127.0.0.1, and where containers look for it.
+pub(crate) fn start(
+    program: &Path,
+    password: &str,
+    profile: &Profile,
+    for_containers: Option<Ipv4Addr>,
+    tls: &Tls,
+    stack: &mut Stack,
+) -> Result<()> {
     let home = profile.data.join("pgbouncer");
     fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
     let (settings, users) = (home.join("pgbouncer.ini"), home.join("users.txt"));
     profile.servant.write(&users, &format!("\"{NAME}\" \"{password}\"\n"))?;
-    profile.servant.write(&settings, &configuration(profile, tls, &users))?;
+    profile.servant.write(&settings, &configuration(profile, for_containers, tls, &users))?;
 
     let mut command = profile.servant.command(program);
     // Quiet on the terminal only: what it writes to standard error is its log.
@@ -32,13 +39,13 @@ pub(crate) fn start(program: &Path, password: &str, profile: &Profile, tls: &Tls
     })
 }
 
-fn configuration(profile: &Profile, tls: &Tls, users: &Path) -> String {
+fn configuration(profile: &Profile, for_containers: Option<Ipv4Addr>, tls: &Tls, users: &Path) -> String {
     format!(
         "[databases]\n\
          * = host=127.0.0.1 port={postgres}\n\
          \n\
          [pgbouncer]\n\
-         listen_addr = 127.0.0.1\n\
+         listen_addr = 127.0.0.1{for_containers}\n\
          listen_port = {port}\n\
          unix_socket_dir =\n\
          \n\
@@ -62,6 +69,7 @@ fn configuration(profile: &Profile, tls: &Tls, users: &Path) -> String {
          server_tls_sslmode = verify-full\n\
          server_tls_ca_file = {ca}\n",
         postgres = profile.postgres_port(),
+        for_containers = for_containers.map(|address| format!(",{address}")).unwrap_or_default(),
         port = profile.pooler_port(),
         users = users.display(),
         certificate = tls.certificate.display(),

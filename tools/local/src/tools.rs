@@ -72,6 +72,11 @@ impl CargoLambda {
     }
 }
 
+/// The cargo-lambda of this machine, or one that is installed.
+pub(crate) fn cargo_lambda() -> Result<CargoLambda> {
+    Installer::new(Servant::find()?)?.cargo_lambda()
+}
+
 /// A cargo-lambda that can cross-compile as well: with zig, which is ten times its size and only releases need.
 pub(crate) fn cargo_lambda_with_zig() -> Result<CargoLambda> {
     let installer = Installer::new(Servant::find()?)?;
@@ -112,6 +117,26 @@ pub(crate) fn sam() -> Result<PathBuf> {
 /// The folder with `checkov`.
 pub(crate) fn checkov() -> Result<PathBuf> {
     Installer::new(Servant::find()?)?.python_tools("checkov", &["checkov"], &CHECKOV)
+}
+
+/// `dockerd`, and what makes an image for it where no registry can be reached.
+pub(crate) fn docker_engine() -> Result<()> {
+    let installer = Installer::new(Servant::find()?)?;
+    let missing = ["dockerd", "docker", "debootstrap", "ip"].iter().any(|program| on_path(program).is_none());
+    match installer.packages {
+        _ if !missing => Ok(()),
+        Some(packages @ Packages::Apt) => {
+            packages.install(&["docker.io", "debootstrap", "iproute2"], &installer.folder)
+        }
+        _ => {
+            bail!("dockerd and debootstrap are missing, and only Debian's packages have both: start an engine of yours")
+        }
+    }
+}
+
+/// Where tools are that the machine did not have.
+pub(crate) fn folder() -> Result<PathBuf> {
+    Ok(Installer::new(Servant::find()?)?.folder)
 }
 
 /// `cargo-deny`, which checks where the dependencies come from and under which licences.
