@@ -1,9 +1,10 @@
 # Every target is one command of `tools/local` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev db test test-faults fuzz build clean-data
+.PHONY: help dev db test test-faults fuzz build clean-data deploy smoke secrets rotate-keys remove-secrets monitor costs
 
 # `--bin`, not `-p`: with the features of the whole build, which then does not compile this tool a second time.
 LOCAL := cargo run --quiet --bin local --
+OPERATE := cargo run --quiet --bin operate --
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 @\2/p' $(MAKEFILE_LIST) | column -t -s @
@@ -19,6 +20,7 @@ test: ## check formatting and lints, run the unit tests, then the whole API's te
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(LOCAL) deny
+	$(LOCAL) lint-migrations
 	$(LOCAL) lint-template
 	cargo test --workspace --exclude tests
 	$(LOCAL) test -- cargo test -p tests
@@ -34,3 +36,26 @@ build: ## build every function for the cloud and show the sizes
 
 clean-data: ## remove the data of `make dev`: database, certificates, keys
 	@$(LOCAL) clean-data
+
+# Variables on make's command line, such as STAGE, are in the environment of what it runs.
+
+secrets: ## store the secrets of STAGE; asks for the database's addresses and before it overwrites
+	@$(OPERATE) secrets set
+
+rotate-keys: ## take a STEP (accept, sign, drop) of a rotation of the keys of STAGE
+	@$(OPERATE) secrets rotate
+
+remove-secrets: ## remove the secrets of STAGE
+	@$(OPERATE) secrets remove
+
+deploy: ## check, migrate, build, deploy and smoke-test STAGE; with DRY_RUN=1 only check and list
+	@$(OPERATE) deploy $(if $(DRY_RUN),--dry-run)
+
+smoke: ## try out the API at API_URL, and leave nothing behind
+	@$(OPERATE) smoke
+
+monitor: ## show what the database of STAGE, or at DATABASE_URL_UNPOOLED, tells about itself
+	@$(OPERATE) monitor
+
+costs: ## measure what a million requests cost, on a stack of its own
+	@$(LOCAL) test -- $(OPERATE) costs

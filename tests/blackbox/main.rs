@@ -9,6 +9,7 @@ mod events;
 mod house;
 mod logs;
 mod migrate;
+mod operate;
 mod paging;
 mod races;
 mod readme;

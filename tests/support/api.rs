@@ -34,6 +34,11 @@ impl Api {
         Self { base: base.trim_end_matches('/').to_owned(), http }
     }
 
+    /// Where it is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// A request, to be completed and sent with [`reply`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))

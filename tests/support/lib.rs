@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod database;
+pub mod operate;
 pub mod relay;
 pub mod store;
 pub mod template;

@@ -59,14 +59,30 @@ impl ParameterStore {
         self.call("PutParameter", &parameter).await;
     }
 
+    /// A parameter's value, decrypted, and its type; none when it is not stored.
+    pub async fn get(&self, name: &str) -> Option<(String, String)> {
+        let answer = self.call("GetParameters", &json!({"Names": [name], "WithDecryption": true})).await;
+        let parameter = answer["Parameters"].get(0)?;
+        let text = |member: &str| parameter[member].as_str().expect("a text").to_owned();
+        Some((text("Value"), text("Type")))
+    }
+
+    /// The variables with which AWS's clients find the store, and others of AWS's services beside it.
+    pub fn access(&self) -> [(&'static str, &str); 4] {
+        [
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ]
+    }
+
     /// Settings whose functions find the store, and `names` in it instead of in their environment.
     pub async fn holding(&self, settings: &Settings, names: &[&'static str]) -> Settings {
-        let mut settings = settings
-            .clone()
-            .with("AWS_ENDPOINT_URL_SSM", &self.endpoint)
-            .with("AWS_REGION", "eu-central-1")
-            .with("AWS_ACCESS_KEY_ID", "test")
-            .with("AWS_SECRET_ACCESS_KEY", "test");
+        let mut settings = settings.clone();
+        for (name, value) in self.access() {
+            settings = settings.with(name, value);
+        }
         for name in names {
             let parameter = format!("/task-api/{name}");
             self.put(&parameter, settings.get(name)).await;
@@ -102,7 +118,7 @@ impl ParameterStore {
         address
     }
 
-    async fn call(&self, action: &str, body: &Value) {
+    async fn call(&self, action: &str, body: &Value) -> Value {
         let response = self
             .http
             .post(&self.endpoint)
@@ -115,6 +131,7 @@ impl ParameterStore {
             .await
             .expect("an answer");
         assert!(response.status().is_success(), "{action}: {}", response.status());
+        response.json().await.expect("JSON")
     }
 }
 

@@ -85,6 +85,8 @@ enum Action {
     },
     /// Check `template.yaml` with every tool that knows what AWS takes.
     LintTemplate,
+    /// Check the migrations for what would hold up a database in use (`.squawk.toml`).
+    LintMigrations,
     /// Build every function for the cloud and show the sizes.
     Build {
         /// Passed on to `cargo lambda build`.
@@ -111,6 +113,7 @@ fn main() -> ExitCode {
         Action::SamLocal => sam_local(&Profile::new(Kind::Dev, arguments.dev_port)?),
         Action::TestSam { with_engine } => test_sam(&Profile::new(Kind::Test, arguments.test_port)?, with_engine),
         Action::LintTemplate => sam::lint(),
+        Action::LintMigrations => lint_migrations(),
         Action::Build { arguments } => release::build(&arguments).map(|()| 0),
         Action::CleanData => clean(&Profile::new(Kind::Dev, arguments.dev_port)?),
     });
@@ -242,6 +245,26 @@ fn deny() -> Result<u8> {
     let mut check = std::process::Command::new(tools::cargo_deny()?);
     let status = process::run(check.args(["check", "licenses", "bans", "sources"]).current_dir(profile::root()))?;
     Ok(u8::from(!status.success()))
+}
+
+/// A file that runs outside a transaction is held to what one that breaks off halfway must keep to.
+fn lint_migrations() -> Result<u8> {
+    let root = profile::root();
+    let squawk = tools::squawk()?;
+    let mut inside = Vec::new();
+    let mut outside = Vec::new();
+    for entry in std::fs::read_dir(root.join("migrations")).context("cannot read migrations")? {
+        let file = entry?.path();
+        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        if text.starts_with("-- no-transaction") { outside.push(file) } else { inside.push(file) }
+    }
+    for (files, how) in [(inside, "--assume-in-transaction"), (outside, "--no-assume-in-transaction")] {
+        let mut check = std::process::Command::new(&squawk);
+        if !files.is_empty() && !process::run(check.arg(how).args(files).current_dir(&root))?.success() {
+            return Ok(1);
+        }
+    }
+    Ok(0)
 }
 
 fn clean(profile: &Profile) -> Result<u8> {

@@ -20,6 +20,7 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 /// Of `moto[server]` only what answers for the Parameter Store: all of it is twice the size.
 const MOTO: [&str; 3] = ["moto[ssm]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
+const SQUAWK: &str = "squawk-cli==2.70.0";
 
 /// `sam` and `cfn-lint`, and apart from them `checkov`, which wants other versions of what they stand on.
 const SAM: [&str; 2] = ["aws-sam-cli==1.170.0", "cfn-lint==1.58.0"];
@@ -137,6 +138,17 @@ pub(crate) fn docker_engine() -> Result<()> {
 /// Where tools are that the machine did not have.
 pub(crate) fn folder() -> Result<PathBuf> {
     Ok(Installer::new(Servant::find()?)?.folder)
+}
+
+/// `squawk`, which reads migrations for what would hold up a database in use.
+pub(crate) fn squawk() -> Result<PathBuf> {
+    let installer = Installer::new(Servant::find()?)?;
+    let program = installer.folder.join("squawk/bin/squawk");
+    if !program.is_file() {
+        println!("  squawk is missing (it checks migrations): installing it into {}", installer.folder.display());
+        installer.pip_install("squawk", &["--no-deps", SQUAWK])?;
+    }
+    Ok(program)
 }
 
 /// `cargo-deny`, which checks where the dependencies come from and under which licences.

@@ -1,0 +1,315 @@
+//! What an operator does: secrets, releases, the smoke test, the watch over the database.
+
+use std::{fs, time::Duration};
+
+use reqwest::Method;
+use tests::{
+    api::{Api, PASSWORD},
+    database::{Scratch, column, migrations},
+    operate::{Checkout, STAGE, smoke},
+    watch::{Settings, Watch},
+};
+
+async fn accounts(database: &Scratch) -> Vec<String> {
+    column(&database.connect().await.unwrap(), "SELECT email FROM users").await.unwrap()
+}
+
+#[tokio::test]
+async fn the_smoke_test_meets_every_part_and_leaves_nothing_behind() {
+    let database = Scratch::migrated().await.unwrap();
+    let watch = Watch::start(&Settings::of_the_stack().with("DATABASE_URL", database.url()));
+    let said = smoke(&watch.api).await.succeeded();
+    for step in ["health", "preflight", "no token", "signup", "signin", "create", "list", "delete", "ended"] {
+        assert!(said.contains(step), "{step} in {said}");
+    }
+    let routes: Vec<_> = watch.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
+    assert!(routes.contains(&"POST /users/{user_id}/tasks".to_owned()), "{routes:?}");
+    assert!(accounts(&database).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_smoke_test_deletes_its_account_when_a_step_in_the_middle_fails() {
+    let database = Scratch::migrated().await.unwrap();
+    // May do everything but create tasks.
+    let superuser = database.url_with(|url| url.set_username("postgres").unwrap());
+    let sql = "DROP ROLE IF EXISTS halfway; CREATE ROLE halfway LOGIN PASSWORD 'halfway';
+        GRANT SELECT, INSERT, UPDATE, DELETE ON users, signin_failures TO halfway;
+        GRANT SELECT, DELETE ON tasks TO halfway";
+    tests::database::connect(&superuser).await.unwrap().batch_execute(sql).await.unwrap();
+    let url = database.url_with(|url| {
+        url.set_username("halfway").unwrap();
+        url.set_password(Some("halfway")).unwrap();
+    });
+    let watch = Watch::start(&Settings::of_the_stack().with("DATABASE_URL", &url));
+    let complaint = smoke(&watch.api).await.failed();
+    assert!(complaint.contains("create a task: 500") && complaint.contains("request id: "), "{complaint}");
+    let routes: Vec<_> = watch.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
+    assert!(routes.contains(&"POST /users/signup".to_owned()), "{routes:?}");
+    assert!(accounts(&database).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_smoke_test_of_nothing_says_so() {
+    let complaint = smoke(&Api::at("http://127.0.0.1:9")).await.failed();
+    assert!(complaint.starts_with("error: health: ") && complaint.contains("Connection refused"), "{complaint}");
+    assert!(smoke(&Api::at("ftp://example.com")).await.failed().contains("neither http:// nor https://"));
+}
+
+#[tokio::test]
+async fn stored_secrets_are_encrypted_and_make_the_functions_work() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+    for parameter in ["database-url", "database-url-unpooled", "jwt-signing-key", "jwt-public-keys"] {
+        let (_, kind) = checkout.store.get(&checkout.name(parameter)).await.expect(parameter);
+        assert_eq!(kind, "SecureString", "{parameter}");
+    }
+    assert_eq!(
+        checkout.addresses(),
+        [checkout.value("database-url").await, checkout.value("database-url-unpooled").await]
+    );
+    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success().unwrap();
+    smoke(&Watch::start(&checkout.settings()).api).await.succeeded();
+}
+
+#[tokio::test]
+async fn what_is_stored_is_overwritten_only_when_somebody_agrees() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+    let [pooled, direct] = checkout.addresses();
+    let key = checkout.value("jwt-signing-key").await;
+
+    let kept = checkout.run(&["secrets", "set"], "\n\n", &[]).await.succeeded();
+    assert!(kept.contains("/database-url stays as it is (version 1)"), "{kept}");
+    let other = pooled.replace("functions", "others");
+    let refused = checkout.run(&["secrets", "set"], &format!("{other}\n\n"), &[]).await.failed();
+    assert!(refused.contains("Overwrite it? Only a terminal, or --yes, can say so"), "{refused}");
+    assert_eq!(checkout.value("database-url").await, pooled);
+    let stored = checkout.run(&["secrets", "set", "--yes"], &format!("{other}\n\n"), &[]).await.succeeded();
+    assert!(stored.contains("/database-url stored (version 2)"), "{stored}");
+    assert_eq!(checkout.value("database-url").await, other);
+    assert_eq!((checkout.value("database-url-unpooled").await, checkout.value("jwt-signing-key").await), (direct, key));
+}
+
+#[tokio::test]
+async fn a_value_that_the_functions_could_not_use_is_not_stored() {
+    let checkout = Checkout::create().await;
+    let neon = "postgresql://owner:hunter2@ep-calm-sea-1.eu-central-1.aws.neon.tech/neondb?sslmode=require";
+    let pooled = neon.replace("sea-1.", "sea-1-pooler.");
+    for (answers, said) in [
+        ("\n".to_owned(), "the pooled address of the database is needed"),
+        ("mysql://u:hunter2@h/d\n".to_owned(), "/database-url was not stored"),
+        (format!("{neon}\n"), "use the pooled one, ep-calm-sea-1-pooler."),
+        (format!("{pooled}\n{pooled}\n"), "use the direct endpoint, ep-calm-sea-1."),
+    ] {
+        let complaint = checkout.run(&["secrets", "set"], &answers, &[]).await.failed();
+        assert!(complaint.contains(said) && !complaint.contains("hunter2"), "{complaint}");
+    }
+    assert_eq!(checkout.value("database-url").await, "", "all of them or none");
+    let complaint = checkout.run(&["secrets", "set"], "", &[("STAGE", "qa")]).await.failed();
+    assert_eq!(complaint, "error: samconfig.toml has no stage qa: it has dev");
+}
+
+/// On a terminal, which would echo what is typed.
+#[tokio::test]
+async fn a_terminal_is_asked_and_shows_no_answer() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let checkout = Checkout::create().await;
+    let operate = tests::operate::binary();
+    let mut script = checkout
+        .command("script".as_ref())
+        .args(["-qec", &format!("{} secrets set", operate.display()), "/dev/null"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("script");
+    let (mut keyboard, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    // It is typed when it is asked for: before, the terminal itself would echo it.
+    for (question, answer) in ["the pooled address", "the direct address"].into_iter().zip(checkout.addresses()) {
+        while !String::from_utf8_lossy(&shown).contains(question) {
+            let read = tokio::time::timeout(Duration::from_secs(60), screen.read_buf(&mut shown)).await;
+            assert_ne!(read.expect("a question").unwrap(), 0, "{}", String::from_utf8_lossy(&shown));
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        keyboard.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+    }
+    screen.read_to_end(&mut shown).await.unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(script.wait().await.unwrap().success(), "{shown}");
+    assert!(!shown.contains("postgresql://"), "{shown}");
+    assert_eq!(checkout.value("database-url").await, checkout.addresses()[0]);
+}
+
+#[tokio::test]
+async fn a_rotation_in_three_steps_refuses_no_token_and_no_step_can_come_too_early() {
+    let checkout = Checkout::create().await;
+    let rotate = async |step: &str, more: &[&str]| {
+        let arguments = [&["secrets", "rotate", "--step", step], more].concat();
+        checkout.run(&arguments, "", &[]).await
+    };
+    let deploy = async || checkout.run(&["deploy"], "", &[]).await.succeeded();
+    // Functions that start now, as a deployment starts them all.
+    let fresh = || Watch::start(&checkout.settings());
+    let accepts = async |watch: &Watch, path: &str, token: &str| {
+        watch.api.send(Method::GET, path, Some(token), None).await.status == 200
+    };
+
+    assert!(rotate("accept", &[]).await.failed().contains("has no keys yet"));
+    checkout.store_secrets().await;
+    deploy().await;
+    let before = fresh();
+    let user = before.api.user().await;
+    let account = user.path("");
+    assert!(rotate("sign", &[]).await.failed().contains("STEP=accept"));
+
+    rotate("accept", &[]).await.succeeded();
+    let both = checkout.value("jwt-public-keys").await;
+    rotate("accept", &[]).await.succeeded();
+    assert_eq!(checkout.value("jwt-public-keys").await, both, "a repeat changes nothing");
+    assert_eq!(both.split(',').count(), 2);
+    assert!(rotate("sign", &[]).await.failed().contains("make deploy"), "not all functions accept the new key yet");
+    deploy().await;
+    let overlap = fresh();
+    assert!(accepts(&overlap, &account, &user.token).await);
+
+    assert!(rotate("drop", &[]).await.failed().contains("STEP=sign"));
+    rotate("sign", &[]).await.succeeded();
+    assert_eq!(checkout.value("jwt-signing-key-next").await, "");
+    assert!(rotate("drop", &[]).await.failed().contains("make deploy"), "old functions sign with the old key");
+    // Between the step and the deployment, functions of both kinds run: each takes the tokens of both.
+    let signing = fresh();
+    let new_token = signing.api.sign_in(&user.email, PASSWORD).await.expect(200).token();
+    for token in [&user.token, &new_token] {
+        assert!(accepts(&overlap, &account, token).await && accepts(&signing, &account, token).await);
+    }
+    deploy().await;
+
+    let early = rotate("drop", &[]).await.failed();
+    assert!(early.contains("s more: wait"), "{early}");
+    assert_eq!(checkout.value("jwt-public-keys").await, both);
+    rotate("drop", &["--token-lifetime-seconds", "0"]).await.succeeded();
+    let done = rotate("drop", &[]).await.succeeded();
+    assert!(done.contains("alone already"), "{done}");
+    deploy().await;
+    let after = fresh();
+    assert!(accepts(&after, &account, &new_token).await && !accepts(&after, &account, &user.token).await);
+}
+
+#[tokio::test]
+async fn a_release_runs_its_steps_in_order_and_again_finds_them_done() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+
+    let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.succeeded();
+    assert!(listed.contains("0001_create_users_and_tasks.sql would be applied"), "{listed}");
+    assert!(checkout.sam_log().is_empty(), "a dry run asks sam for nothing");
+    let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
+    let database = checkout.database.connect().await.unwrap();
+    assert!(column(&database, tables).await.unwrap().is_empty(), "nor does it touch the database");
+
+    let steps = [
+        "build --config-env dev",
+        "deploy --config-env dev --no-confirm-changeset --no-fail-on-empty-changeset",
+        "list stack-outputs --output json --stack-name task-api-dev --region eu-central-1",
+    ];
+    let said = checkout.run(&["deploy"], "", &[]).await.succeeded();
+    let order =
+        ["1/5 checks", "0004_create_signin_failures.sql applied", "3/5 build", "4/5 deploy", "its token has ended"];
+    let places: Vec<_> =
+        order.iter().map(|step| said.find(step).unwrap_or_else(|| panic!("{step} in {said}"))).collect();
+    assert!(places.is_sorted(), "{said}");
+    assert_eq!(checkout.sam_log(), steps);
+    assert!(column(&database, tables).await.unwrap().contains(&"tasks".to_owned()));
+
+    let again = checkout.run(&["deploy"], "", &[]).await.succeeded();
+    assert!(again.contains("nothing to apply"), "{again}");
+    assert_eq!(checkout.sam_log(), [steps, steps].concat());
+}
+
+#[tokio::test]
+async fn each_step_of_a_release_that_fails_stops_the_next_and_a_repeat_goes_on() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+
+    checkout.write("migrations/0005_broken.sql", "ALTER TABLE nobody ADD COLUMN x INTEGER;\n");
+    checkout.commit().await;
+    let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
+    assert!(complaint.contains("0005_broken.sql failed and was rolled back"), "{complaint}");
+    assert!(checkout.sam_log().is_empty());
+
+    fs::remove_file(checkout.path("migrations/0005_broken.sql")).unwrap();
+    checkout.commit().await;
+    let complaint = checkout.run(&["deploy"], "", &[("SAM_FAILS", "build")]).await.failed();
+    assert!(complaint.contains("`sam build --config-env dev` failed"), "{complaint}");
+    assert_eq!(checkout.sam_log().len(), 1);
+    let complaint = checkout.run(&["deploy"], "", &[("SAM_FAILS", "deploy")]).await.failed();
+    assert!(complaint.contains("`sam deploy"), "{complaint}");
+    assert_eq!(checkout.sam_log().len(), 3);
+    assert_eq!(checkout.value("released").await, "", "nothing was released");
+
+    let complaint = checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failed();
+    assert!(complaint.contains("to go back, deploy the release before it: health: "), "{complaint}");
+    checkout.run(&["deploy"], "", &[]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_release_says_in_one_line_what_is_missing_before_it_touches_anything() {
+    let checkout = Checkout::create().await;
+    let deploy = async |variables: &[(&str, &str)]| checkout.run(&["deploy"], "", variables).await.failed();
+    let complaint = deploy(&[]).await;
+    assert!(
+        complaint.contains("/task-api/dev/database-url, ") && complaint.contains("make secrets STAGE=dev"),
+        "{complaint}"
+    );
+    assert!(deploy(&[("STAGE", "qa")]).await.contains("has no stage qa"));
+    let complaint = deploy(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).await;
+    assert!(complaint.contains("no AWS credentials: set AWS_PROFILE"), "{complaint}");
+    let complaint = deploy(&[("SAM_FAILS", "--version")]).await;
+    assert!(complaint.contains("a release needs sam: "), "{complaint}");
+
+    checkout.store_secrets().await;
+    checkout.store.put(&checkout.name("jwt-public-keys"), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
+    assert!(deploy(&[]).await.contains("does not have the public key of /task-api/dev/jwt-signing-key"));
+    checkout.write("new.txt", "");
+    assert!(deploy(&[]).await.contains("1 changed or new files are not committed, ?? new.txt first"));
+    assert!(checkout.sam_log().is_empty());
+}
+
+#[tokio::test]
+async fn a_changed_secret_changes_every_package_so_that_every_function_starts_again() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+    let package = || fs::read_to_string(checkout.path(".aws-sam/build/Health/settings.json")).unwrap();
+    let deploy = async || {
+        checkout.run(&["deploy"], "", &[]).await.succeeded();
+        package()
+    };
+    let first = deploy().await;
+    assert_eq!(deploy().await, first, "nothing has changed, and nothing is deployed");
+    checkout.run(&["secrets", "rotate", "--step", "accept"], "", &[]).await.succeeded();
+    assert_ne!(deploy().await, first);
+}
+
+#[tokio::test]
+async fn the_watch_over_the_database_shows_every_table_and_what_to_look_for() {
+    let user = Api::shared().user().await;
+    user.task("x").await;
+    let output = tokio::process::Command::new(tests::operate::binary()).arg("monitor").env_remove("STAGE").output();
+    let shown = tests::operate::Run::of(output.await.unwrap()).succeeded();
+    for part in
+        ["max_connections", "mean_ms", "idx_tasks_user_id_created_at", "dead_pct", "Look for: ", "signin_failures"]
+    {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    assert!(!shown.contains("not to be had"), "{shown}");
+}
+
+#[tokio::test]
+async fn removing_a_stages_secrets_asks_a_terminal() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+    let complaint = checkout.run(&["secrets", "remove"], "y\n", &[]).await.failed();
+    assert!(complaint.contains(&format!("Remove every secret of {STAGE}")), "{complaint}");
+    checkout.run(&["secrets", "remove", "--yes"], "", &[]).await.succeeded();
+    assert_eq!(checkout.value("database-url").await, "");
+}

@@ -1,0 +1,126 @@
+//! What a million requests cost: the functions' durations, from their own log lines, times AWS's prices. Where the
+//! prices are from, and what is not in them, is in docs/operations.md.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::Context;
+use comfy_table::{CellAlignment, Table, presets};
+use reqwest::{Method, RequestBuilder};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::smoke::{Session, Smoke};
+
+/// US dollars.
+const GB_SECOND_ON_ARM64: f64 = 0.000_013_333_4;
+const MILLION_INVOCATIONS: f64 = 0.20;
+const MILLION_GATEWAY_REQUESTS: f64 = 1.00;
+
+/// The routes that hash a password, and their memory in MB, which is a whole processor; the others have less.
+const HASHING: [&str; 3] = ["POST /users/signup", "POST /users/signin", "PUT /users/{user_id}"];
+const HASHING_MEMORY: f64 = 1769.0;
+const MEMORY: f64 = 256.0;
+
+/// Calls every route `rounds` times, one request after the other, and prints what the log says of it.
+pub(crate) async fn run(api: &str, log: &Path, rounds: u32) -> anyhow::Result<()> {
+    let smoke = Smoke::new(api)?;
+    let before = read(log)?.len();
+    for _ in 0..rounds {
+        round(&smoke).await?;
+    }
+    let text = read(log)?;
+    let lines = text.get(before..).unwrap_or_default().lines();
+    let mut durations = BTreeMap::<String, Vec<f64>>::new();
+    for line in lines.filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+        if !line.cold_start {
+            durations.entry(line.route).or_default().push(line.duration_ms);
+        }
+    }
+    println!("{}", table(durations));
+    Ok(())
+}
+
+fn read(log: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))
+}
+
+/// Of a line for a request, what counts here.
+#[derive(Deserialize)]
+struct Line {
+    route: String,
+    duration_ms: f64,
+    cold_start: bool,
+}
+
+/// Every route once.
+async fn round(smoke: &Smoke) -> anyhow::Result<()> {
+    let send = async |request: RequestBuilder| request.send().await?.error_for_status();
+    send(smoke.request(Method::GET, "/health")).await?;
+    send(smoke.request(Method::GET, "/.well-known/jwks.json")).await?;
+    let account =
+        json!({ "email": format!("costs-{}@example.com", Uuid::new_v4().simple()), "password": "correct horse" });
+    send(smoke.request(Method::POST, "/users/signup").json(&account)).await?;
+    let signin = send(smoke.request(Method::POST, "/users/signin").json(&account)).await?.json().await?;
+    let session = Session::read(&signin)?;
+    let own = |method, rest: &str| session.request(smoke, method, rest);
+
+    send(own(Method::GET, "")).await?;
+    let change = json!({ "current_password": "correct horse", "email": account["email"] });
+    send(own(Method::PUT, "").json(&change)).await?;
+    let task: serde_json::Value =
+        send(own(Method::POST, "/tasks").json(&json!({ "title": "Buy milk" }))).await?.json().await?;
+    let path = format!("/tasks/{}", task["id"].as_str().context("a task without an id")?);
+    send(own(Method::GET, "/tasks")).await?;
+    send(own(Method::GET, &path)).await?;
+    send(own(Method::PUT, &path).json(&json!({ "completed": true }))).await?;
+    send(own(Method::DELETE, &path)).await?;
+    send(own(Method::DELETE, "")).await?;
+    Ok(())
+}
+
+fn table(durations: BTreeMap<String, Vec<f64>>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN).set_header([
+        "route",
+        "warm requests",
+        "median ms",
+        "slowest ms",
+        "memory MB",
+        "$ a million: function",
+        "with the gateway",
+    ]);
+    for (route, mut times) in durations {
+        times.sort_by(f64::total_cmp);
+        let (Some(median), Some(slowest)) = (times.get(times.len() / 2), times.last()) else { continue };
+        let memory = if HASHING.contains(&route.as_str()) { HASHING_MEMORY } else { MEMORY };
+        let function = MILLION_INVOCATIONS + price_of_duration(*median, memory);
+        table.add_row([
+            route,
+            times.len().to_string(),
+            format!("{median:.1}"),
+            format!("{slowest:.1}"),
+            format!("{memory:.0}"),
+            format!("{function:.2}"),
+            format!("{:.2}", function + MILLION_GATEWAY_REQUESTS),
+        ]);
+    }
+    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    table
+}
+
+/// Of a million requests, in US dollars. A millisecond that has begun is paid.
+fn price_of_duration(milliseconds: f64, memory: f64) -> f64 {
+    1e6 * milliseconds.ceil() / 1000.0 * memory / 1024.0 * GB_SECOND_ON_ARM64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_seconds_of_a_gigabyte_cost_what_the_price_list_says() {
+        assert!((price_of_duration(1000.0, 1024.0) - 13.3334).abs() < 1e-9);
+        assert!((price_of_duration(0.2, 1024.0) - price_of_duration(1.0, 1024.0)).abs() < 1e-9);
+    }
+}

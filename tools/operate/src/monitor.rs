@@ -1,0 +1,107 @@
+//! What the database tells about itself: the queries in `monitoring/`, as tables, each with what to look for.
+
+use std::fs;
+
+use anyhow::{Context, bail};
+use comfy_table::{ContentArrangement, Table, presets};
+use native_tls::{Certificate, TlsConnector};
+use postgres_native_tls::MakeTlsConnector;
+use tokio_postgres::{Client, Config, SimpleQueryMessage, config::SslMode, error::SqlState};
+
+use crate::{
+    secrets,
+    stage::{Setting, Stage, Store},
+};
+
+/// The files. Their comments are the title and what to look for.
+const QUERIES: [&str; 4] = [
+    include_str!("../monitoring/connections.sql"),
+    include_str!("../monitoring/slow_queries.sql"),
+    include_str!("../monitoring/index_usage.sql"),
+    include_str!("../monitoring/table_bloat.sql"),
+];
+
+/// Where `pg_stat_statements` is, if it is not in the application's database: it sees all of them from anywhere.
+const ELSEWHERE: &str = "postgres";
+
+/// Prints the tables of the database at an address, or of a stage's.
+pub(crate) async fn run(url: Option<String>, stage: Option<Stage>) -> anyhow::Result<()> {
+    let url = match (stage, url.filter(|url| !url.is_empty())) {
+        (Some(stage), _) => {
+            let store = Store::new(&stage, &stage.config()?.aws().await?);
+            let stored = store.read([Setting::DatabaseUrlUnpooled]).await?.remove(&Setting::DatabaseUrlUnpooled);
+            stored.with_context(|| format!("{} is not stored", store.name(Setting::DatabaseUrlUnpooled)))?.value
+        }
+        (None, Some(url)) => url,
+        (None, None) => bail!("no database is named: set STAGE or DATABASE_URL_UNPOOLED"),
+    };
+    // The parser's own words may quote the address.
+    let config: Config = url.parse().ok().context("the address of the database cannot be read")?;
+    let client = connect(&config).await?;
+    for sql in QUERIES {
+        let (title, rest) = comment(sql);
+        println!("\n{title}\n");
+        let answer = match client.simple_query(sql).await {
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
+                let mut elsewhere = config.clone();
+                elsewhere.dbname(ELSEWHERE);
+                match connect(&elsewhere).await {
+                    Ok(client) => client.simple_query(sql).await,
+                    Err(_) => Err(error),
+                }
+            }
+            answer => answer,
+        };
+        match answer {
+            Ok(answer) => println!("{}", table(&answer)),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
+                println!("  not to be had: run `CREATE EXTENSION pg_stat_statements` in this database first");
+            }
+            Err(error) => return Err(error).context(title),
+        }
+        println!("\n{rest}");
+    }
+    Ok(())
+}
+
+/// Connects over verified TLS, whatever the address asks for.
+async fn connect(config: &Config) -> anyhow::Result<Client> {
+    let mut tls = TlsConnector::builder();
+    if let Some(file) = secrets::ca_file() {
+        let pem = fs::read(&file).with_context(|| format!("cannot read {} (DATABASE_CA_FILE)", file.display()))?;
+        tls.add_root_certificate(Certificate::from_pem(&pem)?);
+    }
+    let mut config = config.clone();
+    config.ssl_mode(SslMode::Require);
+    let connection = config.connect(MakeTlsConnector::new(tls.build()?)).await;
+    let (client, driver) = connection.context("the database cannot be connected to")?;
+    tokio::spawn(driver);
+    Ok(client)
+}
+
+/// The first sentence of the leading comment, and the rest of it.
+fn comment(sql: &str) -> (String, String) {
+    let lines: Vec<_> = sql.lines().map_while(|line| line.strip_prefix("-- ")).collect();
+    let (title, rest) = lines.split_first().map_or(("", &[][..]), |(title, rest)| (*title, rest));
+    (title.to_owned(), rest.join("\n"))
+}
+
+fn table(answer: &[SimpleQueryMessage]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    for message in answer {
+        match message {
+            SimpleQueryMessage::RowDescription(columns) => {
+                table.set_header(columns.iter().map(|column| column.name().to_owned()));
+            }
+            SimpleQueryMessage::Row(row) => {
+                table.add_row((0..row.len()).map(|column| row.get(column).unwrap_or("-").to_owned()));
+            }
+            SimpleQueryMessage::CommandComplete(0) => {
+                table.add_row(["(none)"]);
+            }
+            _ => {}
+        }
+    }
+    table
+}

@@ -1,0 +1,382 @@
+//! A stage's secrets: stored after they were read as the functions read them, and rotated without a refused token.
+//! No value is ever shown.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    io::{self, BufRead, IsTerminal, Write},
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, bail, ensure};
+use auth::{PublicKeys, SigningKey};
+use serde::{Deserialize, Serialize};
+
+use crate::stage::{Setting, Store, Stored};
+
+/// The settings of a stage by name, and what was stored when.
+type Settings = BTreeMap<Setting, Stored>;
+
+/// Asks for the addresses of the database and stores them; makes the keys if there are none.
+///
+/// What is stored already stays, unless the answer is another value and either the terminal or `overwrite` agrees.
+pub(crate) async fn set(store: &Store, overwrite: bool) -> anyhow::Result<()> {
+    let stored = store.read(Setting::NEEDED).await?;
+    let answers = Answers::new();
+    let mut new = Vec::new();
+    for (setting, what) in [
+        (Setting::DatabaseUrl, "the pooled address of the database"),
+        (Setting::DatabaseUrlUnpooled, "the direct address of the database"),
+    ] {
+        let name = store.name(setting);
+        let old = stored.get(&setting);
+        let keeps = if old.is_some() { ", nothing to keep what is stored" } else { "" };
+        let value = answers.secret(&format!("{name}, {what}{keeps}: "))?;
+        match old {
+            None => ensure!(!value.is_empty(), "{name} is not stored yet: {what} is needed"),
+            Some(old) if value.is_empty() || value == old.value => {
+                println!("{name} stays as it is (version {})", old.version);
+                continue;
+            }
+            Some(_) => {}
+        }
+        check(setting, &value).with_context(|| format!("{name} was not stored"))?;
+        if let Some(old) = old
+            && !overwrite
+            && !answers.agree(&format!("{name} is stored (version {}). Overwrite it?", old.version))?
+        {
+            println!("{name} stays as it is (version {})", old.version);
+            continue;
+        }
+        new.push((setting, value));
+    }
+    // All of them or none.
+    for (setting, value) in new {
+        put(store, setting, &value).await?;
+    }
+    make_keys(store, &stored).await?;
+    println!("\nNext: make deploy STAGE={}", store.stage);
+    Ok(())
+}
+
+/// Makes the keys that are missing. The public key goes first: it must be there when the first token is signed.
+async fn make_keys(store: &Store, stored: &Settings) -> anyhow::Result<()> {
+    let public = stored.get(&Setting::JwtPublicKeys);
+    if let Some(signing) = stored.get(&Setting::JwtSigningKey) {
+        let own = read_signing_key(store, Setting::JwtSigningKey, signing)?.public().to_string();
+        if public.is_some_and(|public| lists(&public.value, &own)) {
+            println!("{} stays as it is: `make rotate-keys` changes it", store.name(Setting::JwtSigningKey));
+            return Ok(());
+        }
+        return put(store, Setting::JwtPublicKeys, &joined(public, &own)).await;
+    }
+    let key = SigningKey::generate()?;
+    put(store, Setting::JwtPublicKeys, &joined(public, &key.public().to_string())).await?;
+    put(store, Setting::JwtSigningKey, &key.to_secret()?).await
+}
+
+/// One of the three steps of a rotation of the keys. Each can be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Step {
+    /// Make a new key and accept its tokens beside the old one's.
+    Accept,
+    /// Sign with the new key.
+    Sign,
+    /// Accept the new key's tokens alone.
+    Drop,
+}
+
+/// Takes one step of a rotation. `now` does not wait for what the step before has to reach: tokens are refused then,
+/// which is what a key that others know asks for.
+pub(crate) async fn rotate(store: &Store, step: Step, lifetime: Duration, now: bool) -> anyhow::Result<()> {
+    let [signing_key, public_keys, next_key, released] =
+        [Setting::JwtSigningKey, Setting::JwtPublicKeys, Setting::JwtSigningKeyNext, Setting::Released];
+    let stored = store.read([signing_key, public_keys, next_key, released]).await?;
+    let (Some(signing), Some(public)) = (stored.get(&signing_key), stored.get(&public_keys)) else {
+        bail!("{} has no keys yet: run `make secrets STAGE={0}`", store.stage);
+    };
+    let next = stored.get(&next_key);
+    let released = Released::read(stored.get(&released))?;
+    let make = |step: &str| format!("make rotate-keys STAGE={} STEP={step}", store.stage);
+    let deploy = format!("make deploy STAGE={}", store.stage);
+
+    match step {
+        Step::Accept => {
+            let key = match next {
+                Some(next) => read_signing_key(store, next_key, next)?,
+                None => {
+                    let key = SigningKey::generate()?;
+                    put(store, next_key, &key.to_secret()?).await?;
+                    key
+                }
+            };
+            let new = key.public().to_string();
+            if lists(&public.value, &new) {
+                println!("{} has the new key beside the old already", store.name(public_keys));
+            } else {
+                put(store, public_keys, &joined(Some(public), &new)).await?;
+            }
+            println!("\nNext: {deploy}\nThen: {}", make("sign"));
+        }
+        Step::Sign => {
+            let Some(next) = next else {
+                bail!("there is no new key to sign with: begin with `{}`", make("accept"));
+            };
+            let new = read_signing_key(store, next_key, next)?.public().to_string();
+            ensure!(lists(&public.value, &new), "the new key is not accepted yet: run `{}`", make("accept"));
+            ensure!(
+                now || released.since(public_keys, public.version).is_some(),
+                "the functions that run may not accept the new key yet: run `{deploy}` first"
+            );
+            if signing.value != next.value {
+                put(store, signing_key, &next.value).await?;
+            }
+            for name in store.remove([next_key]).await? {
+                println!("{name} removed: it is the signing key now");
+            }
+            println!("\nNext: {deploy}\nThen, {} s later: {}", lifetime.as_secs(), make("drop"));
+        }
+        Step::Drop => {
+            ensure!(next.is_none(), "the new key does not sign yet: run `{}` first", make("sign"));
+            let own = read_signing_key(store, signing_key, signing)?.public().to_string();
+            if public.value == own {
+                println!("{} has the signing key alone already", store.name(public_keys));
+                return Ok(());
+            }
+            if !now {
+                let since = released.since(signing_key, signing.version).with_context(|| {
+                    format!("the functions that run may sign with the old key: run `{deploy}` first")
+                })?;
+                let left = (since + lifetime).saturating_sub(since_epoch());
+                ensure!(left.is_zero(), "tokens of the old key are valid for {} s more: wait", left.as_secs().max(1));
+            }
+            put(store, public_keys, &own).await?;
+            println!("\nNext: {deploy}");
+        }
+    }
+    Ok(())
+}
+
+/// Removes all that is stored for the stage.
+pub(crate) async fn remove(store: &Store, agreed: bool) -> anyhow::Result<()> {
+    let question = format!("Remove every secret of {} in {}?", store.stage, store.region);
+    if !agreed && !Answers::new().agree(&question)? {
+        bail!("nothing was removed");
+    }
+    let [a, b, c, d] = Setting::NEEDED;
+    for name in store.remove([a, b, c, d, Setting::JwtSigningKeyNext, Setting::Released]).await? {
+        println!("{name} removed");
+    }
+    Ok(())
+}
+
+/// The settings a stage is deployed with, read as the functions and the migrator read them.
+pub(crate) async fn checked(store: &Store) -> anyhow::Result<Settings> {
+    let stored = store.read(Setting::NEEDED).await?;
+    let missing: Vec<_> = Setting::NEEDED.into_iter().filter(|setting| !stored.contains_key(setting)).collect();
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.into_iter().map(|setting| store.name(setting)).collect();
+        bail!("{} is not stored in {}: run `make secrets STAGE={}`", names.join(", "), store.region, store.stage);
+    }
+    for (setting, Stored { value, .. }) in &stored {
+        check(*setting, value).with_context(|| store.name(*setting))?;
+    }
+    if let (Some(signing), Some(public)) = (stored.get(&Setting::JwtSigningKey), stored.get(&Setting::JwtPublicKeys)) {
+        let own = read_signing_key(store, Setting::JwtSigningKey, signing)?.public().to_string();
+        ensure!(
+            lists(&public.value, &own),
+            "{} does not have the public key of {}: every token would be refused",
+            store.name(Setting::JwtPublicKeys),
+            store.name(Setting::JwtSigningKey)
+        );
+    }
+    Ok(stored)
+}
+
+/// Reads a value as its reader will. An error says what is wrong and nothing of the value.
+fn check(setting: Setting, value: &str) -> anyhow::Result<()> {
+    match setting {
+        Setting::DatabaseUrl => {
+            db::Config::new(value, None)?;
+            let hosts = value.parse::<tokio_postgres::Config>().context("it cannot be read")?;
+            for host in hosts.get_hosts() {
+                if let tokio_postgres::config::Host::Tcp(host) = host
+                    && let Some(endpoint) = host.to_ascii_lowercase().strip_suffix(".neon.tech")
+                {
+                    let (first, rest) = endpoint.split_once('.').unwrap_or((endpoint, ""));
+                    ensure!(
+                        first.ends_with("-pooler"),
+                        "{host} is Neon's direct endpoint, which many functions would exhaust: use the pooled one, \
+                         {first}-pooler.{rest}.neon.tech"
+                    );
+                }
+            }
+        }
+        Setting::DatabaseUrlUnpooled => {
+            db::Config::new(value, None)?;
+            migrate::Endpoint::new(value, None)?;
+        }
+        Setting::JwtSigningKey | Setting::JwtSigningKeyNext => {
+            value.parse::<SigningKey>()?;
+        }
+        Setting::JwtPublicKeys => {
+            value.parse::<PublicKeys>()?;
+        }
+        Setting::Released => {
+            serde_json::from_str::<Released>(value)?;
+        }
+    }
+    Ok(())
+}
+
+async fn put(store: &Store, setting: Setting, value: &str) -> anyhow::Result<()> {
+    check(setting, value).with_context(|| format!("{} was not stored", store.name(setting)))?;
+    let version = store.write(setting, value).await?;
+    println!("{} stored (version {version})", store.name(setting));
+    Ok(())
+}
+
+fn read_signing_key(store: &Store, setting: Setting, stored: &Stored) -> anyhow::Result<SigningKey> {
+    stored.value.parse().with_context(|| store.name(setting))
+}
+
+/// Whether the list of public keys has this one.
+fn lists(keys: &str, key: &str) -> bool {
+    keys.split(',').any(|listed| listed.trim() == key)
+}
+
+/// The list with one more.
+fn joined(keys: Option<&Stored>, key: &str) -> String {
+    keys.map_or_else(|| key.to_owned(), |keys| format!("{},{key}", keys.value))
+}
+
+/// The versions of the settings that the running functions have read, and since when they run: what a rotation waits
+/// for, since functions read the keys only when they start.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Released(BTreeMap<String, Release>);
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+struct Release {
+    version: i64,
+    /// Seconds of Unix time.
+    since: u64,
+}
+
+impl Released {
+    fn read(stored: Option<&Stored>) -> anyhow::Result<Self> {
+        let Some(stored) = stored else { return Ok(Self::default()) };
+        serde_json::from_str(&stored.value).context("the record of the last release cannot be read")
+    }
+
+    /// Since when all functions have this version or a later one.
+    fn since(&self, setting: Setting, version: i64) -> Option<Duration> {
+        let release = self.0.get(setting.name()).filter(|release| release.version >= version)?;
+        Some(Duration::from_secs(release.since))
+    }
+
+    /// Records that every function has been started again after these settings were read.
+    pub(crate) async fn record(store: &Store, settings: &Settings) -> anyhow::Result<()> {
+        let before = store.read([Setting::Released]).await?;
+        let mut released = Self::read(before.get(&Setting::Released))?;
+        for setting in Setting::OF_FUNCTIONS {
+            let Some(Stored { version, .. }) = settings.get(&setting) else { continue };
+            if released.since(setting, *version).is_none() {
+                let release = Release { version: *version, since: since_epoch().as_secs() };
+                released.0.insert(setting.name().to_owned(), release);
+            }
+        }
+        store.write(Setting::Released, &serde_json::to_string(&released)?).await.map(drop)
+    }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// What the user says: on the terminal, without an echo; otherwise a line of the standard input each.
+struct Answers {
+    terminal: bool,
+}
+
+impl Answers {
+    fn new() -> Self {
+        Self { terminal: io::stdin().is_terminal() }
+    }
+
+    fn secret(&self, question: &str) -> anyhow::Result<String> {
+        let answer = if self.terminal { rpassword::prompt_password(question)? } else { line()? };
+        Ok(answer.trim().to_owned())
+    }
+
+    /// Whether the answer is yes. Without a terminal nobody can be asked.
+    fn agree(&self, question: &str) -> anyhow::Result<bool> {
+        if !self.terminal {
+            bail!("{question} Only a terminal, or --yes, can say so");
+        }
+        print!("{question} [y/N] ");
+        io::stdout().flush()?;
+        Ok(matches!(line()?.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+fn line() -> anyhow::Result<String> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).context("the standard input cannot be read")?;
+    Ok(line)
+}
+
+/// The file with one more authority to trust, as everywhere.
+pub(crate) fn ca_file() -> Option<PathBuf> {
+    env::var_os("DATABASE_CA_FILE").filter(|file| !file.is_empty()).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(setting: Setting, value: &str) -> String {
+        format!("{:#}", check(setting, value).unwrap_err())
+    }
+
+    #[test]
+    fn neons_endpoints_are_not_mistaken_for_each_other() {
+        let url = |host: &str| format!("postgresql://owner:hunter2@{host}/neondb?sslmode=require");
+        let (direct, pooled) =
+            ("ep-calm-sea-1.eu-central-1.aws.neon.tech", "ep-calm-sea-1-pooler.eu-central-1.aws.neon.tech");
+        check(Setting::DatabaseUrl, &url(pooled)).unwrap();
+        check(Setting::DatabaseUrlUnpooled, &url(direct)).unwrap();
+        let message = refusal(Setting::DatabaseUrl, &url(direct));
+        assert!(
+            message.contains(&format!("use the pooled one, {pooled}")) && !message.contains("hunter2"),
+            "{message}"
+        );
+        let message = refusal(Setting::DatabaseUrlUnpooled, &url(pooled));
+        assert!(
+            message.contains(&format!("use the direct endpoint, {direct}")) && !message.contains("hunter2"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn what_no_function_could_read_is_refused_without_being_repeated() {
+        for (setting, value) in [
+            (Setting::DatabaseUrl, "mysql://u:hunter2@h/d"),
+            (Setting::DatabaseUrl, "postgresql://u:hunter2@h/d?sslmode=disable"),
+            (Setting::DatabaseUrlUnpooled, "hunter2"),
+            (Setting::JwtSigningKey, "hunter2"),
+            (Setting::JwtPublicKeys, "hunter2,hunter2"),
+        ] {
+            assert!(!refusal(setting, value).contains("hunter2"), "{}", setting.name());
+        }
+    }
+
+    #[test]
+    fn a_release_of_a_later_version_is_a_release_of_the_earlier_ones() {
+        let released: Released = serde_json::from_str(r#"{"jwt-public-keys": {"version": 3, "since": 7}}"#).unwrap();
+        assert_eq!(released.since(Setting::JwtPublicKeys, 2), Some(Duration::from_secs(7)));
+        assert_eq!(released.since(Setting::JwtPublicKeys, 4), None);
+        assert_eq!(released.since(Setting::JwtSigningKey, 1), None);
+    }
+}
