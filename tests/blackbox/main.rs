@@ -5,6 +5,7 @@ mod access;
 mod bodies;
 mod conditions;
 mod deployed;
+mod docs;
 mod events;
 mod house;
 mod logs;

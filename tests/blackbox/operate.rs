@@ -106,7 +106,7 @@ async fn a_value_that_the_functions_could_not_use_is_not_stored() {
     }
     assert_eq!(checkout.value("database-url").await, "", "all of them or none");
     let complaint = checkout.run(&["secrets", "set"], "", &[("STAGE", "qa")]).await.failed();
-    assert_eq!(complaint, "error: samconfig.toml has no stage qa: it has dev");
+    assert_eq!(complaint, "error: samconfig.toml has no stage qa: it has dev, prod, staging");
 }
 
 /// On a terminal, which would echo what is typed.
@@ -294,6 +294,8 @@ async fn a_changed_secret_changes_every_package_so_that_every_function_starts_ag
 async fn the_watch_over_the_database_shows_every_table_and_what_to_look_for() {
     let user = Api::shared().user().await;
     user.task("x").await;
+    let database = tests::database::connect(&tests::database::direct_url().unwrap()).await.unwrap();
+    database.batch_execute("SELECT pg_sleep(0.15) AS a_slow_statement").await.unwrap();
     let output = tokio::process::Command::new(tests::operate::binary()).arg("monitor").env_remove("STAGE").output();
     let shown = tests::operate::Run::of(output.await.unwrap()).succeeded();
     for part in

@@ -17,6 +17,7 @@ use crate::{
     database::{Scratch, ca_file, migrations},
     store::ParameterStore,
     watch::Settings,
+    workspace::root,
 };
 
 /// How long a run may take before a test gives up on it.
@@ -35,13 +36,7 @@ case $1 in
 esac
 "#;
 
-const SAMCONFIG: &str = r#"
-[dev.deploy.parameters]
-stack_name = "task-api-dev"
-region = "eu-central-1"
-"#;
-
-/// A clean checkout with the product's migrations and a stage, on a database of its own.
+/// A clean checkout of what is not compiled, on a database of its own.
 #[derive(Debug)]
 pub struct Checkout {
     folder: TempDir,
@@ -72,7 +67,9 @@ impl Checkout {
             let text = fs::read_to_string(file.path()).expect("a migration");
             checkout.write(&format!("migrations/{}", file.file_name().display()), &text);
         }
-        checkout.write("samconfig.toml", SAMCONFIG);
+        for file in ["samconfig.toml", "Makefile"] {
+            checkout.write(file, &fs::read_to_string(root().join(file)).expect("a file of the project"));
+        }
         checkout.write(".gitignore", "/.aws-sam/\n/bin/\n/sam.log\n");
         checkout.write("bin/sam", SAM);
         fs::set_permissions(checkout.path("bin/sam"), Permissions::from_mode(0o755)).expect("an executable");

@@ -1,6 +1,6 @@
 -- Index usage: the specification's "Check Index Usage", with the names the columns of the view have.
--- Look for: 0 scans of an index after days of traffic: it is only written. Leave the keys (users_pkey, tasks_pkey,
--- users_email_key) alone, they hold constraints.
+-- Look for: few scans of users_pkey, idx_users_email and idx_tasks_user_id_created_at, which the functions work by. An
+-- index with 0 scans after days of traffic is only written; but those of the keys (_pkey, _key) hold constraints.
 SELECT
     schemaname,
     relname AS tablename,
