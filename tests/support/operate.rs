@@ -109,8 +109,11 @@ impl Checkout {
 
     /// The addresses that the stage is to have: of its own database, behind no pooler.
     pub fn addresses(&self) -> [String; 2] {
-        let named =
-            |name| self.database.url_with(|url| drop(url.query_pairs_mut().append_pair("application_name", name)));
+        let named = |name| {
+            self.database.url_with(|url| {
+                url.query_pairs_mut().append_pair("application_name", name);
+            })
+        };
         [named("functions"), named("migrations")]
     }
 
