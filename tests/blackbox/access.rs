@@ -169,11 +169,15 @@ async fn routes_without_a_token_ignore_one() {
     let open: Vec<Route> = routes().into_iter().filter(|route| !route.is_protected()).collect();
     for route in open {
         let status = match route.function.as_str() {
-            "health" | "jwks" => 200,
+            "docs" | "health" | "jwks" => 200,
             "signup" | "signin" => 415,
             unknown => panic!("{unknown} is neither protected nor known to be open"),
         };
-        assert_eq!(reply(api.request(route.method(), &route.path).bearer_auth("x")).await.status, status, "{route:?}");
+        assert_eq!(
+            reply(api.request(route.method(), &route.path_of("", "")).bearer_auth("x")).await.status,
+            status,
+            "{route:?}"
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 mod access;
 mod bodies;
 mod conditions;
+mod contract;
 mod deployed;
 mod docs;
 mod events;

@@ -27,9 +27,10 @@ impl Route {
         self.path.contains("{user_id}")
     }
 
-    /// The path with these ids in it.
+    /// The path with these ids in it. A function that serves assets has a script of its own name.
     pub fn path_of(&self, user: &str, task: &str) -> String {
-        self.path.replace("{user_id}", user).replace("{task_id}", task)
+        let script = format!("{}.js", self.function);
+        self.path.replace("{user_id}", user).replace("{task_id}", task).replace("{asset}", &script)
     }
 }
 

@@ -2,8 +2,9 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{Position, TaskId, Timestamp};
 use uuid::Uuid;
 
-/// The last microsecond a cursor may name: of the year 9999. PostgreSQL refuses a year it cannot hold.
-const LAST_MICRO: i64 = 253_402_300_799_999_999;
+/// The last microsecond a cursor may name: in the year 11103. PostgreSQL refuses a year it cannot hold, and with six
+/// leading bits of 0, every cursor begins with an `A`, as the contract has it.
+const LAST_MICRO: i64 = (1 << 58) - 1;
 
 /// The place in the form a client hands back: opaque, and safe in a URL.
 pub fn write_cursor(position: Position) -> String {
@@ -35,9 +36,9 @@ mod tests {
 
     #[test]
     fn what_no_list_handed_out_is_no_cursor() {
-        let year_10000 = BASE64_URL_SAFE_NO_PAD.encode([(LAST_MICRO + 1).to_be_bytes(), [0; 8], [0; 8]].concat());
+        let too_late = BASE64_URL_SAFE_NO_PAD.encode([(LAST_MICRO + 1).to_be_bytes(), [0; 8], [0; 8]].concat());
         let before_1970 = BASE64_URL_SAFE_NO_PAD.encode([(-1_i64).to_be_bytes(), [0; 8], [0; 8]].concat());
-        for text in ["", "x", "AAAA", "💥", &"A".repeat(33), &year_10000, &before_1970] {
+        for text in ["", "x", "AAAA", "💥", &"A".repeat(33), &too_late, &before_1970] {
             assert_eq!(read_cursor(text), None, "{text:?}");
         }
     }

@@ -1,0 +1,168 @@
+//! The contract as a document, and the page that shows it: they say what the routes and the domain say.
+
+use std::collections::BTreeSet;
+
+use domain::{Description, Email, PageSize, Password, Title};
+use regex::Regex;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tests::{
+    api::{Api, Reply, reply, response},
+    workspace::{Route, root, routes},
+};
+
+/// The document in the repository.
+fn document() -> Value {
+    let file = root().join("functions/docs/assets/openapi.json");
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// The operations of the document, by method and path.
+fn operations(document: &Value) -> Vec<(String, String, &Value)> {
+    let methods = |(path, item)| {
+        let item: &Value = item;
+        let operations = item.as_object().unwrap().iter().filter(|(method, _)| *method != "parameters");
+        operations.map(move |(method, operation)| (method.to_uppercase(), String::clone(path), operation))
+    };
+    document["paths"].as_object().unwrap().iter().flat_map(methods).collect()
+}
+
+fn pattern(schema: &Value) -> Regex {
+    Regex::new(schema["pattern"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn the_document_has_every_route_and_no_other() {
+    let document = document();
+    let documented = operations(&document).into_iter().map(|(method, path, _)| (method, path));
+    let routed = routes().into_iter().map(|Route { method, path, .. }| (method, path));
+    assert_eq!(documented.collect::<BTreeSet<_>>(), routed.collect());
+}
+
+#[test]
+fn every_operation_says_whether_it_asks_for_a_token_and_what_goes_wrong() {
+    let document = document();
+    assert_eq!(document["security"], json!([{"bearer": []}]));
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let is_protected = path.contains("{user_id}");
+        let security = if is_protected { Value::Null } else { json!([]) };
+        assert_eq!(operation["security"], security, "{method} {path}");
+        let mut failures = vec!["500"];
+        if is_protected {
+            failures.extend(["400", "401", "403", "503"]);
+        }
+        if operation["requestBody"].is_object() {
+            failures.extend(["400", "413", "415", "422", "503"]);
+        }
+        for failure in failures {
+            assert!(operation["responses"][failure].is_object(), "{method} {path} does not tell of {failure}");
+        }
+        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{method} {path}");
+    }
+}
+
+#[test]
+fn the_limits_in_the_document_are_those_of_the_domain() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["Email"]["maxLength"], Email::MAX_BYTES);
+    assert_eq!(schemas["NewPassword"]["minLength"], Password::MIN_CHARS);
+    assert_eq!(schemas["NewPassword"]["maxLength"], Password::MAX_BYTES);
+    assert_eq!(schemas["Description"]["maxLength"], Description::MAX_CHARS);
+    let parameters = &document["paths"]["/users/{user_id}/tasks"]["get"]["parameters"];
+    assert_eq!(parameters[1]["schema"]["maximum"], PageSize::MAX);
+    assert_eq!(parameters[1]["schema"]["default"], PageSize::default().get());
+
+    let emails = pattern(&schemas["Email"]);
+    for text in
+        ["a@b.cd", "A.b_c%d+e-f@g-h.i.jk", "a@b.c", "@b.cd", "a@.cd", "a@b@c.de", "ä@b.cd", "a b@c.de", "a@b.c1"]
+    {
+        assert_eq!(emails.is_match(text), Email::parse(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_title_is_good_by_the_document_when_it_is_good_by_the_domain() {
+    let document = document();
+    let title = &document["components"]["schemas"]["Title"];
+    let patterns = [pattern(&title["allOf"][0]), pattern(&title["allOf"][1])];
+    let agree = |text: &str| {
+        let by_document = patterns.iter().all(|pattern| pattern.is_match(text));
+        assert_eq!(by_document, Title::parse(text).is_ok(), "{text:?}");
+    };
+    // Every character there is: as all of a title, at its edge, and within it.
+    for c in '\0'..=char::MAX {
+        agree(&c.to_string());
+        agree(&format!("{c}x"));
+        agree(&format!("x{c}y"));
+    }
+    for length in [1, 2, 499, 500, 501, 502] {
+        agree(&"🦀".repeat(length));
+        agree(&format!(" \u{3000}{}\n", "x".repeat(length)));
+        agree(&" ".repeat(length));
+        agree(&"\u{200b}".repeat(length));
+    }
+}
+
+/// What a path serves, and how long it is.
+async fn get(path: &str, headers: &[(&str, &str)]) -> (Reply, usize) {
+    let mut request = Api::shared().request(Method::GET, path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = response(request).await;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let bytes = response.bytes().await.unwrap();
+    let body = Value::from(String::from_utf8_lossy(&bytes));
+    (Reply { status, headers, body }, bytes.len())
+}
+
+#[tokio::test]
+async fn the_document_is_served_as_it_is_in_the_repository() {
+    let served = reply(Api::shared().request(Method::GET, "/openapi.json")).await.expect(200);
+    assert_eq!(served.header("content-type"), "application/json");
+    assert_eq!(serde_json::from_str::<Value>(served.body.as_str().unwrap()).unwrap(), document());
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_but_what_the_function_serves() {
+    let (page, _) = get("/docs", &[]).await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy");
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("unsafe") && !policy.contains("http"),
+        "{policy}"
+    );
+    let script = get("/docs/docs.js", &[]).await.0.expect(200);
+    let text = format!("{}{}", page.body.as_str().unwrap(), script.body.as_str().unwrap());
+    assert!(!text.contains("//cdn") && !text.contains("https:"), "{text}");
+    let assets = Regex::new(r#""(/docs/[^"]+)""#).unwrap();
+    let assets: BTreeSet<&str> = assets.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
+    assert!(assets.contains("/docs/swagger-ui-bundle.js") && assets.contains("/docs/swagger-ui.css"), "{assets:?}");
+    for asset in assets {
+        let (plain, length) = get(asset, &[]).await;
+        assert_eq!((plain.status, plain.header("content-encoding")), (200, ""), "{asset}");
+        assert_eq!(plain.header("vary").split(',').next(), Some("Accept-Encoding"), "{asset}");
+        let (gzip, shorter) = get(asset, &[("accept-encoding", "gzip, br")]).await;
+        assert_eq!((gzip.status, gzip.header("content-encoding")), (200, "gzip"), "{asset}");
+        assert!(shorter < length, "{asset}: {shorter} of {length} bytes");
+        assert_ne!(gzip.header("etag"), plain.header("etag"), "{asset}");
+        let known = [("accept-encoding", "gzip"), ("if-none-match", gzip.header("etag"))];
+        let (unchanged, nothing) = get(asset, &known).await;
+        assert_eq!((unchanged.status, nothing), (304, 0), "{asset}");
+        assert_eq!(unchanged.header("etag"), gzip.header("etag"), "{asset}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_a_404() {
+    for path in ["/docs/nothing.js", "/docs/DOCS.js", "/docs/..", "/docs/%2e%2e"] {
+        // A client takes dots out of a path before it sends it; what is left has no such file, or is another route.
+        let status = Api::shared().request(Method::GET, path).send().await.unwrap().status();
+        assert!([StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status), "{path}: {status}");
+    }
+    reply(Api::shared().request(Method::GET, "/docs/nothing.js")).await.expect(404);
+    let bad = Api::shared().request(Method::GET, "/docs").header("if-none-match", "x");
+    assert!(reply(bad).await.expect(400).body["detail"].as_str().unwrap().contains("If-None-Match"));
+}
