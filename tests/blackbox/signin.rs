@@ -6,28 +6,15 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tests::{
     api::{Api, PASSWORD, Reply, fresh_email},
-    database::{column, connect, direct_url},
+    database::{column, connect, direct_url, set_signin_failures},
     watch::{Settings, Watch},
 };
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::Client;
 
 const WRONG: &str = "wrong password";
 
 async fn database() -> Client {
     connect(&direct_url().unwrap()).await.unwrap()
-}
-
-/// Sets the counts of an address, from this machine and from anywhere, as if there had been failures.
-async fn set_failures(email: &str, from_here: i32, from_anywhere: i32, hours_ago: i32) {
-    let database = database().await;
-    for (key, failures) in [(format!("{email} 127.0.0.1"), from_here), (email.to_owned(), from_anywhere)] {
-        let sql = "INSERT INTO signin_failures (key, failures, failed_at)
-            VALUES (sha256(convert_to($1, 'UTF8')), $2, now() AT TIME ZONE 'UTC' - $3 * interval '1 hour')
-            ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failed_at = excluded.failed_at";
-        let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
-            [(&key, Type::TEXT), (&failures, Type::INT4), (&hours_ago, Type::INT4)];
-        database.query_typed(sql, &params).await.unwrap();
-    }
 }
 
 async fn failures() -> Vec<String> {
@@ -78,7 +65,7 @@ async fn an_address_without_an_account_is_held_up_the_same() {
     let known = api.user().await;
     let mut replies = Vec::new();
     for email in [&email, &known.email] {
-        set_failures(email, 9, 9, 0).await;
+        set_signin_failures(email, 9, 9, 0).await;
         api.sign_in(email, WRONG).await.expect(401);
         let mut reply = api.sign_in(email, WRONG).await.expect(429);
         reply.body["request_id"] = json!(null);
@@ -93,7 +80,7 @@ async fn the_wait_doubles_with_every_failure_up_to_15_minutes() {
     let api = &watch.api;
     for (failures, seconds) in [(10, 1), (11, 2), (12, 4), (15, 32), (19, 512), (20, 900), (1000, 900)] {
         let email = fresh_email();
-        set_failures(&email, failures, failures, 0).await;
+        set_signin_failures(&email, failures, failures, 0).await;
         let wait = wait(&api.sign_in(&email, WRONG).await.expect(429));
         // A little of the wait may have passed by now, and is not waited for again.
         assert!((seconds - seconds / 4..=seconds).contains(&wait), "{failures} failures: {wait} s, not {seconds} s");
@@ -104,7 +91,7 @@ async fn the_wait_doubles_with_every_failure_up_to_15_minutes() {
 async fn a_hundred_failures_from_anywhere_hold_up_everybody() {
     let watch = api_of_ones_own();
     let user = watch.api.user().await;
-    set_failures(&user.email, 0, 99, 0).await;
+    set_signin_failures(&user.email, 0, 99, 0).await;
     user.api.sign_in(&user.email, WRONG).await.expect(401);
     user.api.sign_in(&user.email, PASSWORD).await.expect(429);
 }
@@ -131,8 +118,8 @@ async fn the_current_password_is_guessed_no_faster_with_a_token_than_without() {
 async fn failures_of_yesterday_do_not_count_and_are_swept_away() {
     let user = Api::shared().user().await;
     let abandoned = fresh_email();
-    set_failures(&abandoned, 5, 5, 25).await;
-    set_failures(&user.email, 50, 500, 25).await;
+    set_signin_failures(&abandoned, 5, 5, 25).await;
+    set_signin_failures(&user.email, 50, 500, 25).await;
     user.api.sign_in(&user.email, WRONG).await.expect(401);
     user.api.sign_in(&user.email, PASSWORD).await.expect(200);
     // Some are swept with each first failure of an address: other tests may have left some to sweep, too.

@@ -39,9 +39,14 @@ impl Api {
         &self.base
     }
 
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// A request, to be completed and sent with [`reply`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        self.http.request(method, self.url(path))
     }
 
     /// Sends a request, with a token and a JSON body if given, and checks what every reply of the API keeps to.

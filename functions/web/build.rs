@@ -1,0 +1,5 @@
+//! Makes the page part of the function.
+
+fn main() -> std::io::Result<()> {
+    files::embed(&files::read("page", "")?)
+}

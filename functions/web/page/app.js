@@ -1,0 +1,83 @@
+// The page: who is signed in decides what is on it.
+
+import { TaskApi } from "./api.js";
+import { accountDialog, welcome } from "./account.js";
+import { duration, sentence } from "./forms.js";
+import * as stored from "./session.js";
+import { taskList } from "./tasks.js";
+
+const api = new TaskApi(new URL("..", import.meta.url), {
+  onWait: (wait) => (wait ? sayWait(wait) : waiting && say("")),
+  onSessionEnd: () => leave("Your session has ended. Please sign in again: what you were writing is kept."),
+});
+
+const front = welcome(api, enter);
+const tasks = taskList(api, say);
+const account = accountDialog(api, {
+  onSession: begin,
+  onEnd: (why) => {
+    tasks.forget();
+    leave(why);
+  },
+  say,
+});
+
+/** Remembers a session. */
+function begin(session) {
+  api.session = stored.save(session);
+}
+
+function enter(session) {
+  begin(session);
+  open();
+}
+
+function open() {
+  front.hide();
+  account.show();
+  tasks.show();
+}
+
+/** Back to the sign-in form. */
+function leave(why) {
+  const { email } = account;
+  api.session = null;
+  stored.clear();
+  tasks.hide();
+  account.hide();
+  front.show(why, email);
+}
+
+document.getElementById("sign-out").addEventListener("click", () => {
+  tasks.forget();
+  leave("You are signed out.");
+});
+
+// A page that comes back out of the browser's memory may be older than the sign-out of another.
+addEventListener("pageshow", (event) => {
+  if (event.persisted && stored.load()?.token !== api.session?.token) location.reload();
+});
+
+// ---- the line that says what is going on
+
+let clearing;
+let waiting = false;
+
+function say(text) {
+  const status = document.getElementById("status");
+  clearTimeout(clearing);
+  waiting = false;
+  status.textContent = text;
+  if (text) clearing = setTimeout(() => (status.textContent = ""), 6000);
+}
+
+function sayWait({ seconds, error }) {
+  const reason = error.retryAfter ? "The service is busy." : sentence(error).split(". ")[0] + ".";
+  say(`${reason} Trying again in ${duration(seconds)}.`);
+  clearTimeout(clearing);
+  waiting = true;
+}
+
+api.session = stored.load();
+if (api.session) open();
+else front.show();

@@ -1,0 +1,120 @@
+// Forms, and errors where they belong: at the field they are about, or else above the form.
+
+import { NoAnswer, Problem } from "./api.js";
+
+/** An error whose message is for the person at the page. */
+export class Notice extends Error {}
+
+/**
+ * Calls `work` with the form's values when it is sent, and shows what goes wrong.
+ *
+ * One at a time: while it is at work, the form can neither be sent again nor changed. `fields` names the field that a
+ * status is about when the problem itself names none.
+ */
+export function onSubmit(form, work, fields = {}) {
+  /** What the API has asked to wait for: nothing is sent before. */
+  let waiting = { until: 0 };
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (isBusy(form)) return;
+    clearErrors(form);
+    if (Date.now() < waiting.until) {
+      waiting.error.retryAfter = Math.ceil((waiting.until - Date.now()) / 1000);
+      showError(form, waiting.error, fields);
+      return;
+    }
+    setBusy(form, true);
+    try {
+      await work(Object.fromEntries(new FormData(form)));
+    } catch (error) {
+      if (error.retryAfter) waiting = { until: Date.now() + error.retryAfter * 1000, error };
+      showError(form, error, fields);
+    } finally {
+      setBusy(form, false);
+    }
+  });
+  // Attempts are counted by address: another one need not wait.
+  form.elements.email?.addEventListener("input", () => (waiting = { until: 0 }));
+}
+
+/** Whether what was sent is still on its way. */
+export function isBusy(form) {
+  return form.hasAttribute("aria-busy");
+}
+
+function setBusy(form, busy) {
+  form.toggleAttribute("aria-busy", busy);
+  if (busy) form.setAttribute("aria-busy", "true");
+  for (const input of form.querySelectorAll("input:not([hidden]), textarea")) input.readOnly = busy;
+}
+
+/** Removes what `showError` has shown. */
+export function clearErrors(form) {
+  for (const element of form.querySelectorAll(".failure, .error")) {
+    element.hidden = true;
+    element.textContent = "";
+  }
+  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+}
+
+/** Shows an error at its fields and goes to the first of them; above the form what has no field. */
+export function showError(form, error, fields = {}) {
+  const named = error instanceof Problem && error.errors.length > 0;
+  const problems = named ? error.errors : [{ field: fields[error.status], detail: sentence(error) }];
+  const unplaced = problems.filter(({ field, detail }) => !showFieldError(form.elements[field], detail));
+  if (unplaced.length > 0) {
+    const failure = form.querySelector(".failure");
+    failure.textContent = unplaced.map(({ detail }) => detail).join(" ");
+    failure.hidden = false;
+  }
+  form.querySelector("[aria-invalid]")?.focus();
+}
+
+/** Whether there was a field to show it at. */
+function showFieldError(input, detail) {
+  const place = input?.id && document.getElementById(`${input.id}-error`);
+  if (!place) return false;
+  place.textContent = place.hidden ? capitalised(detail) : `${place.textContent} ${capitalised(detail)}`;
+  place.hidden = false;
+  input.setAttribute("aria-invalid", "true");
+  return true;
+}
+
+/** What went wrong, for a person. */
+export function sentence(error) {
+  if (error instanceof Notice) {
+    return error.message;
+  }
+  if (error instanceof NoAnswer) {
+    return "The service could not be reached. Check your connection and try again.";
+  }
+  if (!(error instanceof Problem)) {
+    console.error(error);
+    return "Something went wrong on this page. Reload it and try again.";
+  }
+  const wait = error.retryAfter ? ` Try again in ${duration(error.retryAfter)}.` : "";
+  switch (error.status) {
+    case 429:
+      return `Too many attempts.${wait}`;
+    case 502:
+    case 503:
+    case 504:
+      return `The service is not available for the moment.${wait}`;
+    case 500:
+      return `Something went wrong in the service. It is noted there as ${error.requestId}.`;
+    default:
+      return error.message;
+  }
+}
+
+/** A time to wait, as one says it. */
+export function duration(seconds) {
+  const [count, unit] = seconds < 90 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}
+
+/** The API's details are halves of sentences: "must not be empty". */
+function capitalised(detail) {
+  const text = detail.charAt(0).toUpperCase() + detail.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

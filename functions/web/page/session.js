@@ -1,0 +1,39 @@
+// Who is signed in, kept over a reload.
+//
+// The token is in `sessionStorage`: it belongs to this tab and this origin, it goes when the tab does, and no request
+// carries it unless this code adds it, so no other site can send it. In a cookie it would go along with every
+// request, in `localStorage` it would lie there for every tab and after the browser was closed. In memory alone it
+// would be a little safer still, at the price of a sign-in after every reload; what can read `sessionStorage` is script
+// of this origin in this tab, which could as well read the memory, and the Content-Security-Policy admits none but ours.
+
+const KEY = "task-api-session";
+
+/** The session of this tab, or null. Whether it still holds, only the API can say. */
+export function load() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY));
+  } catch {
+    // Storage may be switched off. Then the session lasts until the reload.
+    return null;
+  }
+}
+
+/** Remembers a session: of what the API answered to a sign-in, what its calls need. */
+export function save({ token, user_id }) {
+  const session = { token, user_id };
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify(session));
+  } catch {
+    // As above.
+  }
+  return session;
+}
+
+/** Forgets it. */
+export function clear() {
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // As above.
+  }
+}

@@ -1,0 +1,117 @@
+//! The API from a page of another origin, with the page's own client.
+
+use std::{fs, net::Ipv4Addr};
+
+use serde_json::json;
+use tests::{
+    api::{Api, PASSWORD, fresh_email},
+    browser::browse,
+    database::set_signin_failures,
+    workspace::root,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+/// Serves an empty page and a copy of the client, on a port of their own. Its address.
+async fn elsewhere() -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let client = fs::read_to_string(root().join("functions/web/page/api.js")).expect("the client");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let count = stream.read(&mut request).await.unwrap_or_default();
+            let (kind, body) = if request[..count].starts_with(b"GET /api.js ") {
+                ("text/javascript", client.as_str())
+            } else {
+                ("text/html", "<!doctype html><title>Elsewhere</title>")
+            };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all((head + body).as_bytes()).await;
+        }
+    });
+    format!("http://{address}/")
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_needs() {
+    let (api, email) = (Api::shared().url("/"), fresh_email());
+    browse(async |page| {
+        page.open(&elsewhere().await).await;
+        let walk = format!(
+            r#"
+            const {{ TaskApi, Changed, Problem, newKey }} = await import("/api.js");
+            const [base, email, password] = {};
+            const failure = (call) => call.then(() => null, (error) => error);
+            const api = new TaskApi(base);
+            const account = await api.signUp(email, password);
+            const taken = await failure(api.signUp(email, password));
+            api.session = await api.signIn(email, password);
+            const key = newKey();
+            const first = await api.createTask({{ title: "First", description: "words" }}, key);
+            const again = await api.createTask({{ title: "First", description: "words" }}, key);
+            const second = await api.createTask({{ title: "Second" }}, newKey());
+            const page = await api.listTasks({{ limit: 1 }});
+            const rest = await api.listTasks({{ next: page.next }});
+            const got = await api.task(first.id);
+            const done = await api.updateTask(got, {{ completed: true }});
+            const stale = await failure(api.updateTask(got, {{ title: "Lost" }}));
+            await api.deleteTask(done);
+            const gone = await failure(api.task(first.id));
+            const renewed = await api.changePassword(password, password + "!");
+            const dead = await failure(api.account());
+            api.session = await api.signIn(email, password + "!");
+            const me = await api.account();
+            await api.deleteAccount();
+            return {{
+                same: account.id === me.id && account.id === renewed.id,
+                taken: taken.status,
+                once: again.id === first.id,
+                pages: [page.tasks.map((task) => task.title), rest.tasks.map((task) => task.title), rest.next],
+                tags: [first.etag === got.etag, done.etag !== got.etag, /^"[^"]+"$/.test(got.etag)],
+                stale: [stale instanceof Changed, stale.current?.completed],
+                gone: gone.status,
+                dead: [dead.status, dead.tokenIsInvalid],
+                deleted: (await failure(api.account())).status,
+            }};"#,
+            json!([api, email, PASSWORD])
+        );
+        let found = page.run_async(&walk).await;
+        let expected = json!({
+            "same": true,
+            "taken": 409,
+            "once": true,
+            "pages": [["Second"], ["First"], null],
+            "tags": [true, true, true],
+            "stale": [true, true],
+            "gone": 403,
+            "dead": [401, true],
+            "deleted": 401,
+        });
+        assert_eq!(found, expected);
+
+        let held_up = Api::shared().user().await;
+        set_signin_failures(&held_up.email, 1000, 1000, 0).await;
+        let headers = format!(
+            r#"
+            const [base, email, password, token, mine] = {};
+            const body = (value) => ({{ method: "POST", body: JSON.stringify(value) }});
+            const json = {{ "content-type": "application/json" }};
+            const held = await fetch(base + "users/signin", {{ ...body({{ email, password }}), headers: json }});
+            const headers = {{ ...json, authorization: "Bearer " + token }};
+            const made = await fetch(base + mine, {{ ...body({{ title: "A task" }}), headers }});
+            return [held.status, Number(held.headers.get("retry-after")) > 60, made.headers.get("location")];"#,
+            json!([api, held_up.email, PASSWORD, held_up.token, held_up.path("/tasks").trim_start_matches('/')])
+        );
+        let found = page.run_async(&headers).await;
+        assert_eq!((&found[0], &found[1]), (&json!(429), &json!(true)));
+        let location = found[2].as_str().expect("a location");
+        assert!(location.starts_with(&held_up.path("/tasks/")), "{location}");
+    })
+    .await;
+}

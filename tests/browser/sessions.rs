@@ -1,0 +1,122 @@
+//! Who is signed in: where the token is, when it ends, and what is left then.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+use tests::{
+    api::{Api, PASSWORD, two_users},
+    browser::browse,
+    database::set_signin_failures,
+    watch::{Settings, Watch},
+};
+use thirtyfour::Key;
+
+use crate::page_url;
+
+#[tokio::test]
+async fn two_people_in_two_tabs_never_see_each_others_tasks() {
+    let (ada, bob) = two_users().await;
+    ada.task("Ada's").await;
+    bob.task("Bob's").await;
+    browse(async |page| {
+        page.open(&page_url()).await;
+        page.sign_in(&ada.email).await;
+        page.see_titles(&["Ada's"]).await;
+
+        // A second tab knows nothing of the first.
+        page.new_tab().await;
+        page.open(&page_url()).await;
+        let left = page.run("return [document.cookie, localStorage.length, sessionStorage.length]").await;
+        assert_eq!(left, json!(["", 0, 0]), "the token is in the first tab alone");
+        page.sign_in(&bob.email).await;
+        page.see_titles(&["Bob's"]).await;
+
+        // Each stays who it is over a reload.
+        page.reload().await;
+        page.see_titles(&["Bob's"]).await;
+        page.turn_to_tab(0).await;
+        page.reload().await;
+        page.see_titles(&["Ada's"]).await;
+
+        // Who comes after somebody finds nothing of them, not even what they had begun to write.
+        page.fill("New task", "Ada's secret").await;
+        page.push("Sign out").await;
+        page.see("You are signed out.").await;
+        assert_eq!(page.run("return sessionStorage.length").await, 0);
+        page.sign_in(&bob.email).await;
+        page.see_titles(&["Bob's"]).await;
+        assert_eq!(page.run("return document.getElementById('add-title').value").await, "");
+        assert!(!page.text("body").await.contains("Ada"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_leads_to_the_sign_in_form_and_loses_no_word() {
+    let user = Api::shared().user().await;
+    user.task("Buy milk").await;
+    browse(async |page| {
+        page.open(&page_url()).await;
+        page.sign_in(&user.email).await;
+        page.fill("New task", "Half a thou").await;
+        page.push("Edit: Buy milk").await;
+        page.fill("Title", "Buy oat milk").await;
+
+        // Elsewhere the password is changed and changed back: every token of before is dead.
+        for (current, new) in [(PASSWORD, "another good one"), ("another good one", PASSWORD)] {
+            let token = user.api.sign_in(&user.email, current).await.expect(200).token();
+            let body = json!({ "current_password": current, "password": new });
+            user.api.send(Method::PUT, &user.path(""), Some(&token), Some(&body)).await.expect(200);
+        }
+        page.push("Save").await;
+        page.see("Your session has ended. Please sign in again").await;
+        assert_eq!(page.focused().await, "Password", "the address is known");
+        assert!(page.titles().await.is_empty(), "nothing of the list is left");
+        assert_eq!(page.run("return sessionStorage.length").await, 0);
+
+        // Back to where one was.
+        page.type_over(PASSWORD).await;
+        page.press(Key::Enter).await;
+        page.wait_for("the dialog is back", "document.querySelector('#edit-dialog[open]')").await;
+        page.push("Save").await;
+        page.see_titles(&["Buy oat milk"]).await;
+        assert_eq!(page.run("return document.getElementById('add-title').value").await, "Half a thou");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_leads_to_the_sign_in_form() {
+    let user = Api::shared().user().await;
+    let hasty = Watch::start(&Settings::of_the_stack().with("TOKEN_LIFETIME_SECONDS", "1"));
+    let token = hasty.api.sign_in(&user.email, PASSWORD).await.expect(200).token();
+    while user.api.send(Method::GET, &user.path(""), Some(&token), None).await.status == 200 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    browse(async |page| {
+        page.open(&page_url()).await;
+        page.sign_in(&user.email).await;
+        // As if the tab had been left open for the lifetime of its token.
+        let session = json!({ "token": token, "user_id": user.id }).to_string();
+        page.run(&format!("sessionStorage.setItem('task-api-session', {})", json!(session))).await;
+        page.reload().await;
+        page.see("Your session has ended. Please sign in again").await;
+        page.sign_in(&user.email).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_fails_too_often_is_told_when_to_come_back() {
+    let user = Api::shared().user().await;
+    set_signin_failures(&user.email, 1000, 1000, 0).await;
+    browse(async |page| {
+        page.open(&page_url()).await;
+        page.fill("E-mail address", &user.email).await;
+        page.fill("Password", PASSWORD).await;
+        page.press(Key::Enter).await;
+        page.see("Too many attempts. Try again in 15 minutes.").await;
+    })
+    .await;
+}
