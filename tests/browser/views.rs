@@ -40,6 +40,7 @@ async fn look(page: &Page, view: &str) {
         for (width, height, screen) in SCREENS {
             page.appear(width, height, scheme).await;
             let what = format!("{view}-{scheme}-{screen}");
+            page.run("scrollTo(0, 0)").await;
             page.shoot(&what).await;
             let violations = page.violations().await;
             assert!(violations.is_empty(), "{what}: {violations:#?}");
