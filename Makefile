@@ -1,6 +1,7 @@
 # Every target is one command of `tools/local` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev db test test-faults fuzz build clean-data deploy smoke secrets rotate-keys remove-secrets monitor costs
+.PHONY: help dev db test test-faults pictures fuzz build clean-data
+.PHONY: deploy smoke secrets rotate-keys remove-secrets monitor costs
 
 # `--bin`, not `-p`: with the features of the whole build, which then does not compile this tool a second time.
 LOCAL := cargo run --quiet --bin local --
@@ -27,6 +28,10 @@ test: ## check formatting and lints, run the unit tests, then the whole API's te
 
 test-faults: ## break the database in every way under load, at length (about 15 minutes), and print what came of it
 	LONG=1 $(LOCAL) test -- cargo test -p tests --test faults
+
+pictures: ## take the README's pictures of the page anew
+	$(LOCAL) test -- cargo test -p tests --test browser views
+	cp .local/test/screenshots/tasks-light-desktop.png .local/test/screenshots/tasks-dark-phone.png functions/web/pictures/
 
 fuzz: ## look for events that the functions cannot answer, for FUZZ_SECONDS (600)
 	@$(LOCAL) fuzz -- -max_total_time=$${FUZZ_SECONDS:-600}

@@ -185,7 +185,7 @@ async fn routes_without_a_token_ignore_one() {
 async fn what_is_no_route_is_not_found() {
     let api = Api::shared();
     for (method, path) in
-        [(Method::GET, "/"), (Method::GET, "/users"), (Method::POST, "/health"), (Method::GET, "/tasks")]
+        [(Method::POST, "/"), (Method::GET, "/users"), (Method::POST, "/health"), (Method::GET, "/tasks")]
     {
         let status = api.request(method.clone(), path).send().await.unwrap().status().as_u16();
         assert!([404, 405].contains(&status), "{method} {path}: {status}");

@@ -23,4 +23,5 @@ mod tasks;
 mod template;
 mod tokens;
 mod users;
+mod web;
 mod wire;

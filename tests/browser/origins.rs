@@ -1,48 +1,19 @@
 //! The API from a page of another origin, with the page's own client.
 
-use std::{fs, net::Ipv4Addr};
-
 use serde_json::json;
 use tests::{
     api::{Api, PASSWORD, fresh_email},
     browser::browse,
     database::set_signin_failures,
-    workspace::root,
+    origins::{elsewhere, gateway},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
-
-/// Serves an empty page and a copy of the client, on a port of their own. Its address.
-async fn elsewhere() -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let client = fs::read_to_string(root().join("functions/web/page/api.js")).expect("the client");
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 4096];
-            let count = stream.read(&mut request).await.unwrap_or_default();
-            let (kind, body) = if request[..count].starts_with(b"GET /api.js ") {
-                ("text/javascript", client.as_str())
-            } else {
-                ("text/html", "<!doctype html><title>Elsewhere</title>")
-            };
-            let length = body.len();
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-            );
-            let _ = stream.write_all((head + body).as_bytes()).await;
-        }
-    });
-    format!("http://{address}/")
-}
 
 #[tokio::test]
 async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_needs() {
-    let (api, email) = (Api::shared().url("/"), fresh_email());
+    let (origin, stranger, email) = (elsewhere().await, elsewhere().await, fresh_email());
+    let api = gateway(&origin).await + "/";
     browse(async |page| {
-        page.open(&elsewhere().await).await;
+        page.open(&origin).await;
         let walk = format!(
             r#"
             const {{ TaskApi, Changed, Problem, newKey }} = await import("/api.js");
@@ -112,6 +83,17 @@ async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_nee
         assert_eq!((&found[0], &found[1]), (&json!(429), &json!(true)));
         let location = found[2].as_str().expect("a location");
         assert!(location.starts_with(&held_up.path("/tasks/")), "{location}");
+
+        // A page of an origin that is not on the list gets nothing.
+        page.open(&stranger).await;
+        let refused = format!(
+            r#"
+            const {{ TaskApi, NoAnswer }} = await import("/api.js");
+            const error = await new TaskApi({}).signIn("ada@example.com", "{PASSWORD}").catch((error) => error);
+            return error instanceof NoAnswer;"#,
+            json!(api)
+        );
+        assert_eq!(page.run_async(&refused).await, true);
     })
     .await;
 }

@@ -70,7 +70,7 @@ async fn a_session_that_has_ended_leads_to_the_sign_in_form_and_loses_no_word() 
             user.api.send(Method::PUT, &user.path(""), Some(&token), Some(&body)).await.expect(200);
         }
         page.push("Save").await;
-        page.see("Your session has ended. Please sign in again").await;
+        page.see("Your session has ended. Please sign in again. What you were writing is kept.").await;
         assert_eq!(page.focused().await, "Password", "the address is known");
         assert!(page.titles().await.is_empty(), "nothing of the list is left");
         assert_eq!(page.run("return sessionStorage.length").await, 0);
@@ -101,7 +101,7 @@ async fn a_token_that_has_expired_leads_to_the_sign_in_form() {
         let session = json!({ "token": token, "user_id": user.id }).to_string();
         page.run(&format!("sessionStorage.setItem('task-api-session', {})", json!(session))).await;
         page.reload().await;
-        page.see("Your session has ended. Please sign in again").await;
+        page.see("Your session has ended. Please sign in again.").await;
         page.sign_in(&user.email).await;
     })
     .await;

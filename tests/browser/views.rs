@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tests::{
-    api::{Api, User},
+    api::{Api, PASSWORD, User},
     browser::{Page, browse},
 };
 use thirtyfour::Key;
@@ -14,7 +14,10 @@ const SCREENS: [(u32, u32, &str); 2] = [(390, 800, "phone"), (1180, 800, "deskto
 
 /// A user with something of everything in the list.
 async fn user() -> User {
-    let user = Api::shared().user().await;
+    let (api, email) = (Api::shared(), "ada.lovelace@example.com".to_owned());
+    let id = api.sign_up(&email).await.expect(201).body["id"].as_str().expect("an id").to_owned();
+    let token = api.sign_in(&email, PASSWORD).await.expect(200).token();
+    let user = User { api, id, email, token };
     let long = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft".repeat(2);
     for (title, description) in [
         (long.as_str(), None),

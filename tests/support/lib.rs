@@ -6,6 +6,7 @@ pub mod api;
 pub mod browser;
 pub mod database;
 pub mod operate;
+pub mod origins;
 pub mod relay;
 pub mod store;
 pub mod template;

@@ -1,6 +1,6 @@
 // Signing up and in, changing the password, deleting the account.
 
-import { NoAnswer, Problem } from "./api.js";
+import { NoAnswer } from "./api.js";
 import { Notice, clearErrors, onSubmit } from "./forms.js";
 
 const byId = (id) => document.getElementById(id);
@@ -104,10 +104,7 @@ export function accountDialog(api, { onSession, onEnd, say }) {
   );
 
   onSubmit(deleteAccount, async ({ sure }) => {
-    if (!sure) {
-      const errors = [{ field: "sure", detail: "Tick this if you are sure." }];
-      throw Object.assign(new Problem(new Response(null, { status: 422 }), { errors }));
-    }
+    if (!sure) throw new Notice("Tick this if you are sure.", "sure");
     await api.deleteAccount();
     onEnd("Your account and every task in it are deleted.");
   });

@@ -28,9 +28,12 @@ export class Problem extends Error {
     this.isRepeat = false;
   }
 
-  /** Worth asking again: too many requests, or a part of the service that is away for the moment. */
+  /**
+   * Worth asking again: too many requests, or a part of the service that is away for the moment. A 500 of the API's own
+   * is a defect and will be one again; one in other words comes from the gateway, which could not reach the function.
+   */
   get isPassing() {
-    return [429, 502, 503, 504].includes(this.status);
+    return [429, 502, 503, 504].includes(this.status) || (this.status === 500 && this.requestId === undefined);
   }
 }
 

@@ -2,8 +2,13 @@
 
 import { NoAnswer, Problem } from "./api.js";
 
-/** An error whose message is for the person at the page. */
-export class Notice extends Error {}
+/** An error whose message is for the person at the page; at a field, if it is about one. */
+export class Notice extends Error {
+  constructor(message, field) {
+    super(message);
+    this.errors = field ? [{ field, detail: message }] : [];
+  }
+}
 
 /**
  * Calls `work` with the form's values when it is sent, and shows what goes wrong.
@@ -43,8 +48,8 @@ export function isBusy(form) {
 }
 
 function setBusy(form, busy) {
-  form.toggleAttribute("aria-busy", busy);
   if (busy) form.setAttribute("aria-busy", "true");
+  else form.removeAttribute("aria-busy");
   for (const input of form.querySelectorAll("input:not([hidden]), textarea")) input.readOnly = busy;
 }
 
@@ -59,8 +64,7 @@ export function clearErrors(form) {
 
 /** Shows an error at its fields and goes to the first of them; above the form what has no field. */
 export function showError(form, error, fields = {}) {
-  const named = error instanceof Problem && error.errors.length > 0;
-  const problems = named ? error.errors : [{ field: fields[error.status], detail: sentence(error) }];
+  const problems = error.errors?.length > 0 ? error.errors : [{ field: fields[error.status], detail: sentence(error) }];
   const unplaced = problems.filter(({ field, detail }) => !showFieldError(form.elements[field], detail));
   if (unplaced.length > 0) {
     const failure = form.querySelector(".failure");
@@ -77,6 +81,7 @@ function showFieldError(input, detail) {
   place.textContent = place.hidden ? capitalised(detail) : `${place.textContent} ${capitalised(detail)}`;
   place.hidden = false;
   input.setAttribute("aria-invalid", "true");
+  input.closest("details")?.setAttribute("open", "");
   return true;
 }
 
@@ -101,7 +106,7 @@ export function sentence(error) {
     case 504:
       return `The service is not available for the moment.${wait}`;
     case 500:
-      return `Something went wrong in the service. It is noted there as ${error.requestId}.`;
+      return `Something went wrong in the service.${error.requestId ? ` It is noted there as ${error.requestId}.` : ""}`;
     default:
       return error.message;
   }

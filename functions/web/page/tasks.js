@@ -134,14 +134,14 @@ export function taskList(api, say) {
       while (row.wanted !== row.task.completed) {
         row.task = await api.updateTask(row.task, { completed: row.wanted });
       }
-      say(row.task.completed ? `Done: ${row.task.title}` : `To do again: ${row.task.title}`);
+      say(row.task.completed ? `Done: ${brief(row.task.title)}` : `To do again: ${brief(row.task.title)}`);
       show(row.task);
     } catch (error) {
       if (error instanceof Changed) {
         row.update(error.current);
         row.note("This task was changed elsewhere in the meantime. This is how it is now.");
       } else if (isGone(error)) {
-        say(`It was deleted elsewhere: ${row.task.title}`);
+        say(`It was deleted elsewhere: ${brief(row.task.title)}`);
         remove(row.task);
       } else {
         row.update(row.task);
@@ -164,7 +164,7 @@ export function taskList(api, say) {
     add.reset();
     add.elements.title.focus();
     show(task);
-    say(isWanted(task) ? `Added: ${task.title}` : `Added to what is to be done: ${task.title}`);
+    say(isWanted(task) ? `Added: ${brief(task.title)}` : `Added to what is to be done: ${brief(task.title)}`);
   });
 
   return {
@@ -184,6 +184,10 @@ export function taskList(api, say) {
       remover.close();
       clear();
       desk.hidden = true;
+    },
+    /** Whether there are words that have not been saved. */
+    get isWriting() {
+      return add.elements.title.value !== "" || add.elements.description.value !== "" || edit.isOpen;
     },
     /** Drops what is being written. */
     forget() {
@@ -308,6 +312,9 @@ function editDialog(api, { onTask, onGone, say }) {
   }
 
   return {
+    get isOpen() {
+      return dialog.open;
+    },
     open(wanted) {
       task = wanted;
       fill();
@@ -346,7 +353,7 @@ function deleteDialog(api, { onTask, onGone, say }) {
       await api.deleteTask(task);
       dialog.close();
       onGone(task);
-      say(`Deleted: ${task.title}`);
+      say(`Deleted: ${brief(task.title)}`);
     } catch (error) {
       if (error instanceof Changed) {
         task = error.current;
@@ -356,7 +363,7 @@ function deleteDialog(api, { onTask, onGone, say }) {
       } else if (isGone(error)) {
         dialog.close();
         onGone(task);
-        say(`It was deleted elsewhere already: ${task.title}`);
+        say(`It was deleted elsewhere already: ${brief(task.title)}`);
       } else {
         throw error;
       }
@@ -399,6 +406,12 @@ function showWords(element, { title, description, completed }) {
 /** The task is not there any more: one answer for no task and another user's, and it was this one's. */
 function isGone(error) {
   return error instanceof Problem && error.status === 403;
+}
+
+/** Enough of a title to know which task is meant. */
+function brief(title) {
+  const characters = [...title];
+  return characters.length > 60 ? `${characters.slice(0, 59).join("")}…` : title;
 }
 
 // As a field has it: what was not touched must not count as changed.

@@ -8,7 +8,8 @@ import { taskList } from "./tasks.js";
 
 const api = new TaskApi(new URL("..", import.meta.url), {
   onWait: (wait) => (wait ? sayWait(wait) : waiting && say("")),
-  onSessionEnd: () => leave("Your session has ended. Please sign in again: what you were writing is kept."),
+  onSessionEnd: () =>
+    leave(`Your session has ended. Please sign in again.${tasks.isWriting ? " What you were writing is kept." : ""}`),
 });
 
 const front = welcome(api, enter);
