@@ -1,10 +1,10 @@
 // Who is signed in, kept over a reload.
 //
 // The token is in `sessionStorage`: it belongs to this tab and this origin, it goes when the tab does, and no request
-// carries it unless this code adds it, so no other site can send it. In a cookie it would go along with every
-// request, in `localStorage` it would lie there for every tab and after the browser was closed. In memory alone it
-// would be a little safer still, at the price of a sign-in after every reload; what can read `sessionStorage` is script
-// of this origin in this tab, which could as well read the memory, and the Content-Security-Policy admits none but ours.
+// carries it unless this code adds it, so no other site can have it sent. In a cookie it would go along with every
+// request; in `localStorage` every tab would have it, and whoever opens the browser next. In memory alone it would be
+// no safer from what can read `sessionStorage`, which is script of this origin in this tab, and every reload would be a
+// sign-in. Such script there is none but what is served from here: see the pages' Content-Security-Policy.
 
 const KEY = "task-api-session";
 
