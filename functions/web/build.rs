@@ -1,5 +1,5 @@
-//! Makes the page part of the function.
+//! Makes the files in `assets/` part of the function.
 
 fn main() -> std::io::Result<()> {
-    files::embed(&files::read("page", "")?)
+    files::embed(&files::read("assets", "")?)
 }

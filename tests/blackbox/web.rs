@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use reqwest::{Response, header::HeaderMap};
-use tests::api::Api;
+use tests::api::{Api, response};
 
 async fn get(path: &str, headers: &[(&str, &str)]) -> Response {
     let mut request = Api::shared().request(reqwest::Method::GET, path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    request.send().await.expect("an answer")
+    response(request).await
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

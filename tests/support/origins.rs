@@ -18,7 +18,7 @@ use crate::{api::Api, template::Template, workspace::root};
 
 /// An empty page with a copy of the page's client beside it, `/api.js`, on a port of its own. Its origin.
 pub async fn elsewhere() -> String {
-    let client = fs::read_to_string(root().join("functions/web/page/api.js")).expect("the client");
+    let client = fs::read_to_string(root().join("functions/web/assets/api.js")).expect("the client");
     let script = [(header::CONTENT_TYPE, "text/javascript")];
     let page = Html("<!doctype html><title>Elsewhere</title>");
     serve(Router::new().route("/", get(page)).route("/api.js", get((script, client)))).await

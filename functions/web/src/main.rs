@@ -2,7 +2,7 @@
 //! `GET /web/{asset}`: what the page loads.
 
 use api::{Problem, Request, Response, Static};
-use web::FILES;
+use web_files::FILES;
 
 /// What the page may do: load and speak to its own origin alone, with no script or style of anybody else's in it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
