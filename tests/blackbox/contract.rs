@@ -157,8 +157,7 @@ async fn the_page_loads_nothing_but_what_the_function_serves() {
 
 #[tokio::test]
 async fn a_file_that_is_not_there_is_a_404() {
-    for path in ["/docs/nothing.js", "/docs/DOCS.js", "/docs/..", "/docs/%2e%2e"] {
-        // A client takes dots out of a path before it sends it; what is left has no such file, or is another route.
+    for path in ["/docs/nothing.js", "/docs/DOCS.js", "/docs/..%2fdocs.js"] {
         let status = Api::shared().request(Method::GET, path).send().await.unwrap().status();
         assert!([StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status), "{path}: {status}");
     }

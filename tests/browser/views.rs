@@ -85,6 +85,12 @@ async fn every_view_fits_every_screen_and_shuts_nobody_out() {
         page.push("Edit: Book the train to Vienna").await;
         page.wait_for("the dialog", "document.querySelector('#edit-dialog[open]')").await;
         look(page, "edit").await;
+        page.fill("Title", "Book a seat to Vienna").await;
+        let task = user.get("/tasks").await.body[0]["id"].as_str().expect("an id").to_owned();
+        user.put(&format!("/tasks/{task}"), &json!({ "title": "Book the night train to Vienna" })).await.expect(200);
+        page.push("Save").await;
+        page.see("This task was changed elsewhere").await;
+        look(page, "edit-conflict").await;
         page.push("Cancel").await;
 
         page.push("Delete: Water the plants").await;
