@@ -85,7 +85,7 @@ pub(crate) fn start(profile: &Profile, settings: &Settings, tls: &Tls, stack: &m
         .current_dir(&profile.root);
     let log = match profile.kind {
         Kind::Dev => None,
-        Kind::Test => {
+        Kind::Test | Kind::Faults => {
             sam.arg("--no-watch");
             Some(profile.log("functions"))
         }
