@@ -14,6 +14,9 @@ use crate::{Error, Problem, Request, Response, State, event::Event, log};
 /// enough to sit out a restart of the database.
 const BUDGET: Duration = Duration::from_secs(10);
 
+// Two attempts that hang leave time for a third.
+const _: () = assert!(BUDGET.as_millis() > 3 * db::ATTEMPT.as_millis());
+
 /// What is kept back from Lambda's own deadline to send an answer.
 const RESERVE: Duration = Duration::from_millis(500);
 

@@ -19,6 +19,6 @@ mod users;
 
 pub use connection::{Config, Database, InvalidConfig, Renew};
 pub use error::{Constraint, Error};
-pub use retry::{Usage, within};
+pub use retry::{ATTEMPT, Usage, within};
 pub use signin::{Account, ClientAddress, SigninState};
 pub use tasks::Created;

@@ -4,7 +4,7 @@ use std::{
 };
 
 /// How long one attempt may take, connecting included. Several fit into a request's budget.
-pub(crate) const ATTEMPT: Duration = Duration::from_secs(3);
+pub const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// The budget where no request has set one: that of opening the connection while the function starts.
 const START_UP: Duration = Duration::from_secs(3);
