@@ -6,11 +6,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, User, fresh_email},
+    database::{connect, direct_url},
     relay::Relay,
     watch::{Settings, Watch},
     workspace::{Route, routes},
 };
-use tokio::{io::AsyncWriteExt, net::TcpListener, time::sleep};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 
 /// The API with a relay between it and the pooler.
 async fn relayed() -> (Relay, Watch) {
@@ -144,6 +149,37 @@ async fn a_write_whose_answer_was_lost_is_repeated_and_done_once() {
 }
 
 #[tokio::test]
+async fn a_deletion_that_could_not_be_sent_at_first_is_no_repeat() {
+    let (relay, watch) = relayed().await;
+    let user = user_of(&watch).await;
+    let path = format!("/tasks/{}", user.id);
+    user.delete(&path).await.expect(403);
+    relay.refuse(true);
+    relay.cut();
+    sleep(Duration::from_millis(200)).await;
+    let (reply, ()) = tokio::join!(user.delete(&path), async {
+        sleep(Duration::from_secs(1)).await;
+        relay.refuse(false);
+    });
+    reply.expect(403);
+}
+
+#[tokio::test]
+async fn a_sign_up_that_meets_its_own_first_attempt_is_no_conflict() {
+    let (api, email) = (Api::shared(), fresh_email());
+    let somebody = connect(&direct_url().unwrap()).await.unwrap();
+    let sql = format!("BEGIN; INSERT INTO users (email, password_hash) VALUES ('{email}', repeat('x', 60))");
+    somebody.batch_execute(&sql).await.unwrap();
+    // Long enough for a second attempt to wait behind the first, which nobody waits for any more.
+    let (reply, ()) = tokio::join!(api.sign_up(&email), async {
+        sleep(Duration::from_secs(6)).await;
+        somebody.batch_execute("ROLLBACK").await.unwrap();
+    });
+    reply.expect(201);
+    api.sign_in(&email, PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
 async fn an_outage_shorter_than_the_budget_goes_unnoticed_and_a_longer_one_is_a_503() {
     let (relay, watch) = relayed().await;
     let user = user_of(&watch).await;
@@ -176,6 +212,13 @@ async fn a_connection_that_swallows_everything_is_given_up_for_another() {
         relay.swallow(false);
     });
     reply.expect(201);
+    // By itself it would wait for its answer, and hold a descriptor, for good.
+    let closed = timeout(Duration::from_secs(20), async {
+        while relay.open() > 1 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    closed.await.expect("the connection that was given up is closed");
     let list = User { api: Api::shared(), ..user }.get("/tasks").await.expect(200).body;
     assert_eq!(list.as_array().unwrap().iter().filter(|task| task["title"] == "once").count(), 1);
 }

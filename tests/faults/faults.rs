@@ -1,7 +1,10 @@
 //! While every kind of fault strikes: each acknowledged write is there once, nothing is there twice, and nothing has
 //! to be restarted.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use tests::watch::request_lines;
 
@@ -15,6 +18,9 @@ use crate::{
 
 /// How many clients work side by side.
 const CLIENTS: usize = 8;
+
+/// An outage that every request sits out: its budget is 10 s, and its last attempt may begin 3 s before its end.
+const OUTAGE: Duration = Duration::from_secs(6);
 
 /// What came of one kind of fault.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,18 +68,24 @@ async fn whatever_breaks_every_acknowledged_write_is_there_exactly_once() {
     let functions = Processes::of(&stage.watch).functions();
 
     say(&format!("\n{}", Figures::HEAD));
-    let (begun, mut all) = (Instant::now(), Figures::default());
+    let (begun, mut all, mut failures) = (Instant::now(), Figures::default(), Vec::new());
     for fault in Fault::ALL {
         let figures;
         (clients, figures) = under(fault, &mut stage, clients, creates).await;
         all.add(&figures);
-        let surprises: Vec<_> = clients.iter().flat_map(|client| &client.surprises).collect();
-        assert!(surprises.is_empty(), "{fault:?}: {surprises:#?}");
-        assert_eq!((figures.lost, figures.doubled), (0, 0), "{fault:?}");
-        assert!(figures.faults > 0 && figures.retries > 0, "{fault:?} was not felt: {figures:?}");
-        assert_eq!(figures.unavailable, 0, "{fault:?} is shorter than the budget");
+        let surprises = clients.iter_mut().flat_map(|client| client.surprises.drain(..));
+        failures.extend(surprises.map(|surprise| format!("{fault:?}: {surprise}")));
+        if figures.faults == 0 || figures.retries == 0 {
+            failures.push(format!("{fault:?} was not felt"));
+        }
+        // A machine that is busy may take longer to start a server than a request can wait.
+        if figures.unavailable > 0 && stage.longest_outage < OUTAGE {
+            failures.push(format!("{fault:?}: 503 after {:?}", stage.longest_outage));
+        }
     }
     say(&all.line("all", begun.elapsed().as_secs_f32()));
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!((all.lost, all.doubled), (0, 0));
     let functions_now = Processes::of(&stage.watch).functions();
     assert!(functions.iter().all(|(pid, name)| functions_now.get(pid) == Some(name)), "a function was restarted");
 }
@@ -81,6 +93,7 @@ async fn whatever_breaks_every_acknowledged_write_is_there_exactly_once() {
 /// Lets the clients work while the fault strikes again and again, and then looks at what is left.
 async fn under(fault: Fault, stage: &mut Stage, clients: Vec<Client>, creates: usize) -> (Vec<Client>, Figures) {
     let begun = Instant::now();
+    stage.longest_outage = Duration::ZERO;
     let log_before = stage.watch.output().len();
     let work = Work::start(clients);
     let mut faults = fault.strike(stage).await;
@@ -112,6 +125,6 @@ async fn under(fault: Fault, stage: &mut Stage, clients: Vec<Client>, creates: u
 
 async fn until_created(work: &Work, creates: usize) {
     while work.figures.creates.load(Ordering::SeqCst) < creates && !work.has_failed() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,6 +1,6 @@
 //! The ways in which a database fails, each as one blow.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sysinfo::Signal;
@@ -20,6 +20,8 @@ pub(crate) struct Stage {
     store: ParameterStore,
     /// The round trips of opening a connection and of its first statement.
     first_statement: u32,
+    /// The longest time for which there was no way to the database.
+    pub(crate) longest_outage: Duration,
 }
 
 impl Stage {
@@ -33,7 +35,7 @@ impl Stage {
         // The connection was opened with a statement, and has had one more.
         let first_statement = relay.round_trips() - 1;
         let settings = store.holding(&settings, &["DATABASE_URL"]).await.side_by_side(4);
-        Self { watch: Watch::start(&settings), database, relay, store, first_statement }
+        Self { watch: Watch::start(&settings), database, relay, store, first_statement, longest_outage: Duration::ZERO }
     }
 }
 
@@ -100,17 +102,23 @@ async fn terminate(superuser: &tokio_postgres::Client) -> u32 {
 }
 
 async fn restart_the_pooler(stage: &mut Stage) -> u32 {
-    stage.database.stop(POOLER).await;
-    stage.database.start_again(POOLER).await;
+    without(stage, POOLER, Duration::ZERO).await;
     sleep(Duration::from_secs(1)).await;
     1
 }
 
+/// Stops a part and starts it again after a while.
+async fn without(stage: &mut Stage, part: &str, pause: Duration) {
+    let begun = Instant::now();
+    stage.database.stop(part).await;
+    sleep(pause).await;
+    stage.database.start_again(part).await;
+    stage.longest_outage = stage.longest_outage.max(begun.elapsed());
+}
+
 /// For 4 s there is no PostgreSQL.
 async fn stop_the_server(stage: &mut Stage) -> u32 {
-    stage.database.stop(SERVER).await;
-    sleep(Duration::from_secs(4)).await;
-    stage.database.start_again(SERVER).await;
+    without(stage, SERVER, Duration::from_secs(4)).await;
     sleep(Duration::from_secs(2)).await;
     1
 }
@@ -168,8 +176,7 @@ async fn rotate_the_password(stage: &mut Stage) -> u32 {
     url.set_password(Some(&password)).unwrap();
     stage.database.settings = stage.database.settings.clone().with("DATABASE_URL", url.as_str());
     stage.store.put("/task-api/DATABASE_URL", &stage.relay.url(url.as_str())).await;
-    stage.database.stop(POOLER).await;
-    stage.database.start_again(POOLER).await;
+    without(stage, POOLER, Duration::ZERO).await;
     sleep(Duration::from_secs(8)).await;
     1
 }

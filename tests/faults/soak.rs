@@ -21,7 +21,7 @@ const LEVEL: f64 = 1.1;
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_and_descriptors_stay_level() {
     let _alone = ALONE.lock().await;
-    let requests = short_or_long(3_000, 30_000);
+    let requests = short_or_long(3_000, 15_000);
     let mut stage = Stage::start().await;
     let work = Work::start(Client::sign_up(&stage.watch.api, 16).await);
     let (mut memory, mut descriptors) = (Vec::new(), Vec::new());

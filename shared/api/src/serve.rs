@@ -14,7 +14,7 @@ use crate::{Error, Problem, Request, Response, State, event::Event, log};
 /// enough to sit out a restart of the database.
 const BUDGET: Duration = Duration::from_secs(10);
 
-// Two attempts that hang leave time for a third.
+// Even three attempts that hang leave time for a fourth.
 const _: () = assert!(BUDGET.as_millis() > 3 * db::ATTEMPT.as_millis());
 
 /// What is kept back from Lambda's own deadline to send an answer.

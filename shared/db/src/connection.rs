@@ -7,7 +7,11 @@ use std::{
 
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
-use tokio::{sync::Mutex, task::AbortHandle, time::timeout_at};
+use tokio::{
+    sync::Mutex,
+    task::AbortHandle,
+    time::{timeout, timeout_at},
+};
 use tokio_postgres::{
     Client, Row,
     config::SslMode,
@@ -22,6 +26,10 @@ use crate::{
 
 /// How often the configuration is looked up again while the database refuses it.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// How long that may keep a request that cannot tell whether it was refused: a Parameter Store that is slow must not
+/// add to an outage of the database.
+const RENEW_ON_SUSPICION: Duration = Duration::from_secs(1);
 
 /// A statement's parameters, each with the type it is sent as: naming them saves the round trip of asking.
 pub(crate) type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
@@ -147,7 +155,7 @@ impl Database {
                 Ok(rows) => return Ok((rows, attempts.is_repeat())),
                 Err(Verdict::Fail(error)) => return Err(error),
                 Err(Verdict::Refused) if !self.renewed_since(begun).await => return Err(Error::Unavailable),
-                Err(Verdict::PerhapsRefused) => drop(self.renewed_since(begun).await),
+                Err(Verdict::PerhapsRefused) => drop(timeout(RENEW_ON_SUSPICION, self.renewed_since(begun)).await),
                 Err(Verdict::Refused | Verdict::Repeat) => {}
             }
             attempts.pause().await;
@@ -207,6 +215,8 @@ impl Database {
             Some((at, _)) if at.elapsed() < RENEW_EVERY => return false,
             _ => {}
         }
+        // Also when there is no waiting for the answer, there was a question.
+        link.renewed = Some((Instant::now(), false));
         let config = renew().await.filter(|config| config.postgres != link.config.postgres);
         link.renewed = Some((Instant::now(), config.is_some()));
         match config {
