@@ -1,6 +1,6 @@
 # Every target is one command of `tools/local` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev db test test-faults pictures fuzz build clean-data
+.PHONY: help dev db sam-local test test-faults test-sam pictures fuzz build clean-data
 .PHONY: deploy smoke secrets rotate-keys remove-secrets monitor costs
 
 # `--bin`, not `-p`: with the features of the whole build, which then does not compile this tool a second time.
@@ -15,6 +15,9 @@ dev: ## run the whole API on 127.0.0.1:9000 (DEV_PORT); Ctrl-C stops it
 
 db: ## run the database only, for a `cargo lambda watch` of your own
 	@$(LOCAL) db
+
+sam-local: ## run the same in containers, as `sam local start-api` does it; needs a Docker engine
+	@$(LOCAL) sam-local
 
 test: ## check formatting and lints, run the unit tests, then the whole API's tests over HTTP (TEST_PORT)
 	$(LOCAL) tools
@@ -32,6 +35,9 @@ test-faults: ## break the database in every way under load, at length (about 15 
 pictures: ## take the README's pictures of the page anew
 	$(LOCAL) test -- cargo test -p tests --test browser views
 	cp .local/test/screenshots/tasks-light-desktop.png .local/test/screenshots/tasks-dark-phone.png functions/web/pictures/
+
+test-sam: ## build with `sam build`, look at what was built, and run the main tests on it in containers (TEST_PORT)
+	@$(LOCAL) test-sam
 
 fuzz: ## look for events that the functions cannot answer, for FUZZ_SECONDS (600)
 	@$(LOCAL) fuzz -- -max_total_time=$${FUZZ_SECONDS:-600}

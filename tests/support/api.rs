@@ -239,7 +239,9 @@ pub async fn reply(request: RequestBuilder) -> Reply {
     } else if is_file {
         assert!(reply.header("content-security-policy").starts_with("default-src 'none'"), "{reply:#?}");
     } else {
-        let media_type = if matches!(status, 204 | 304) { "" } else { "application/json" };
+        // `sam local` gives a type to what has none.
+        let sam = reply.header("server").starts_with("Werkzeug");
+        let media_type = if matches!(status, 204 | 304) && !sam { "" } else { "application/json" };
         assert_eq!(reply.header("content-type"), media_type, "{reply:#?}");
         assert!(!text.contains("password") && !text.contains("$2b$"), "{reply:#?}");
     }
