@@ -70,7 +70,8 @@ fn a_function_can_read_the_settings_that_its_state_reads_and_no_others() {
     for function in template.functions() {
         let source = source_of(&function);
         let state = between(&source, "async fn handle(", ", ").split_once(": &").unwrap().1;
-        let named: BTreeMap<String, String> = states[state]
+        let settings = states.get(state).unwrap_or_else(|| panic!("{state} is not in shared/api/src/state.rs"));
+        let named: BTreeMap<String, String> = settings
             .iter()
             .map(|setting| {
                 let name = &function.variable(&format!("{setting}_PARAMETER"))["Fn::Sub"];
