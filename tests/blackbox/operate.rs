@@ -82,7 +82,7 @@ async fn what_is_stored_is_overwritten_only_when_somebody_agrees() {
     assert!(kept.contains("/database-url stays as it is (version 1)"), "{kept}");
     let other = pooled.replace("functions", "others");
     let refused = checkout.run(&["secrets", "set"], &format!("{other}\n\n"), &[]).await.failed();
-    assert!(refused.contains("Overwrite it? Only a terminal, or --yes, can say so"), "{refused}");
+    assert!(refused.contains("Overwrite it? Only a terminal, or YES=1, can say so"), "{refused}");
     assert_eq!(checkout.value("database-url").await, pooled);
     let stored = checkout.run(&["secrets", "set", "--yes"], &format!("{other}\n\n"), &[]).await.succeeded();
     assert!(stored.contains("/database-url stored (version 2)"), "{stored}");
@@ -100,6 +100,7 @@ async fn a_value_that_the_functions_could_not_use_is_not_stored() {
         ("mysql://u:hunter2@h/d\n".to_owned(), "/database-url was not stored"),
         (format!("{neon}\n"), "use the pooled one, ep-calm-sea-1-pooler."),
         (format!("{pooled}\n{pooled}\n"), "use the direct endpoint, ep-calm-sea-1."),
+        (format!("{pooled}\n{}\n", neon.replace("calm", "wild")), "are those of two databases"),
     ] {
         let complaint = checkout.run(&["secrets", "set"], &answers, &[]).await.failed();
         assert!(complaint.contains(said) && !complaint.contains("hunter2"), "{complaint}");

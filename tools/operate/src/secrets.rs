@@ -51,6 +51,11 @@ pub(crate) async fn set(store: &Store, overwrite: bool) -> anyhow::Result<()> {
         }
         new.push((setting, value));
     }
+    let of = |setting| {
+        let new = new.iter().find(|(of, _)| *of == setting).map(|(_, value)| value.as_str());
+        new.or_else(|| stored.get(&setting).map(|stored| stored.value.as_str())).unwrap_or_default()
+    };
+    check_same_database(of(Setting::DatabaseUrl), of(Setting::DatabaseUrlUnpooled)).context("nothing was stored")?;
     // All of them or none.
     for (setting, value) in new {
         put(store, setting, &value).await?;
@@ -182,6 +187,10 @@ pub(crate) async fn checked(store: &Store) -> anyhow::Result<Settings> {
     for (setting, Stored { value, .. }) in &stored {
         check(*setting, value).with_context(|| store.name(*setting))?;
     }
+    if let (Some(pooled), Some(direct)) = (stored.get(&Setting::DatabaseUrl), stored.get(&Setting::DatabaseUrlUnpooled))
+    {
+        check_same_database(&pooled.value, &direct.value)?;
+    }
     if let (Some(signing), Some(public)) = (stored.get(&Setting::JwtSigningKey), stored.get(&Setting::JwtPublicKeys)) {
         let own = read_signing_key(store, Setting::JwtSigningKey, signing)?.public().to_string();
         ensure!(
@@ -199,18 +208,12 @@ fn check(setting: Setting, value: &str) -> anyhow::Result<()> {
     match setting {
         Setting::DatabaseUrl => {
             db::Config::new(value, None)?;
-            let hosts = value.parse::<tokio_postgres::Config>().context("it cannot be read")?;
-            for host in hosts.get_hosts() {
-                if let tokio_postgres::config::Host::Tcp(host) = host
-                    && let Some(endpoint) = host.to_ascii_lowercase().strip_suffix(".neon.tech")
-                {
-                    let (first, rest) = endpoint.split_once('.').unwrap_or((endpoint, ""));
-                    ensure!(
-                        first.ends_with("-pooler"),
-                        "{host} is Neon's direct endpoint, which many functions would exhaust: use the pooled one, \
-                         {first}-pooler.{rest}.neon.tech"
-                    );
-                }
+            if let Some(Neon { direct, is_pooled: false, .. }) = Neon::read(value)? {
+                let (first, rest) = direct.split_once('.').unwrap_or((&direct, ""));
+                bail!(
+                    "{direct} is Neon's direct endpoint, which many functions would exhaust: use the pooled one, \
+                     {first}-pooler.{rest}"
+                );
             }
         }
         Setting::DatabaseUrlUnpooled => {
@@ -228,6 +231,40 @@ fn check(setting: Setting, value: &str) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The migrations have to reach the database that the functions use.
+fn check_same_database(pooled: &str, direct: &str) -> anyhow::Result<()> {
+    if let (Some(pooled), Some(direct)) = (Neon::read(pooled)?, Neon::read(direct)?) {
+        ensure!(
+            (&pooled.direct, &pooled.database) == (&direct.direct, &direct.database),
+            "the pooled and the direct address are those of two databases"
+        );
+    }
+    Ok(())
+}
+
+/// An address of Neon's, which has two hosts for each database.
+struct Neon {
+    direct: String,
+    is_pooled: bool,
+    database: Option<String>,
+}
+
+impl Neon {
+    /// None for another's address.
+    fn read(url: &str) -> anyhow::Result<Option<Self>> {
+        // The parser's own words may quote the address.
+        let config = url.parse::<tokio_postgres::Config>().ok().context("the address cannot be read")?;
+        let [tokio_postgres::config::Host::Tcp(host)] = config.get_hosts() else { return Ok(None) };
+        let host = host.to_ascii_lowercase();
+        let (true, Some((first, rest))) = (host.ends_with(".neon.tech"), host.split_once('.')) else { return Ok(None) };
+        let database = config.get_dbname().map(str::to_owned);
+        Ok(Some(match first.strip_suffix("-pooler") {
+            Some(first) => Self { direct: format!("{first}.{rest}"), is_pooled: true, database },
+            None => Self { direct: host, is_pooled: false, database },
+        }))
+    }
 }
 
 async fn put(store: &Store, setting: Setting, value: &str) -> anyhow::Result<()> {
@@ -270,9 +307,9 @@ impl Released {
         serde_json::from_str(&stored.value).context("the record of the last release cannot be read")
     }
 
-    /// Since when all functions have this version or a later one.
+    /// Since when all functions have this version.
     fn since(&self, setting: Setting, version: i64) -> Option<Duration> {
-        let release = self.0.get(setting.name()).filter(|release| release.version >= version)?;
+        let release = self.0.get(setting.name()).filter(|release| release.version == version)?;
         Some(Duration::from_secs(release.since))
     }
 
@@ -313,7 +350,7 @@ impl Answers {
     /// Whether the answer is yes. Without a terminal nobody can be asked.
     fn agree(&self, question: &str) -> anyhow::Result<bool> {
         if !self.terminal {
-            bail!("{question} Only a terminal, or --yes, can say so");
+            bail!("{question} Only a terminal, or YES=1, can say so");
         }
         print!("{question} [y/N] ");
         io::stdout().flush()?;
@@ -360,6 +397,18 @@ mod tests {
     }
 
     #[test]
+    fn the_two_addresses_are_those_of_one_database() {
+        let url =
+            |host: &str, database: &str| format!("postgresql://owner:x@{host}.eu-central-1.aws.neon.tech/{database}");
+        let pooled = url("ep-calm-sea-1-pooler", "task_api");
+        check_same_database(&pooled, &url("ep-calm-sea-1", "task_api")).unwrap();
+        check_same_database("postgresql://u@pooler.example/d", &url("ep-calm-sea-1", "task_api")).unwrap();
+        for other in [url("ep-wild-sea-2", "task_api"), url("ep-calm-sea-1", "neondb")] {
+            assert!(check_same_database(&pooled, &other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
     fn what_no_function_could_read_is_refused_without_being_repeated() {
         for (setting, value) in [
             (Setting::DatabaseUrl, "mysql://u:hunter2@h/d"),
@@ -373,9 +422,10 @@ mod tests {
     }
 
     #[test]
-    fn a_release_of_a_later_version_is_a_release_of_the_earlier_ones() {
+    fn a_release_is_of_one_version_since_a_parameter_made_anew_begins_at_1_again() {
         let released: Released = serde_json::from_str(r#"{"jwt-public-keys": {"version": 3, "since": 7}}"#).unwrap();
-        assert_eq!(released.since(Setting::JwtPublicKeys, 2), Some(Duration::from_secs(7)));
+        assert_eq!(released.since(Setting::JwtPublicKeys, 3), Some(Duration::from_secs(7)));
+        assert_eq!(released.since(Setting::JwtPublicKeys, 2), None);
         assert_eq!(released.since(Setting::JwtPublicKeys, 4), None);
         assert_eq!(released.since(Setting::JwtSigningKey, 1), None);
     }
