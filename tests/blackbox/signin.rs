@@ -9,7 +9,7 @@ use tests::{
     database::{column, connect, direct_url, set_signin_failures},
     watch::{Settings, Watch},
 };
-use tokio_postgres::Client;
+use tokio_postgres::{Client, types::Type};
 
 const WRONG: &str = "wrong password";
 
@@ -104,11 +104,11 @@ async fn the_current_password_is_guessed_no_faster_with_a_token_than_without() {
     guess(WRONG).await.expect(401);
     guess(PASSWORD).await.expect(200);
     assert_eq!(failures_of(&user.email).await, [0; 0], "a success forgets");
-    set_failures(&user.email, 4, 4, 0).await;
+    set_signin_failures(&user.email, 4, 4, 0).await;
     guess(WRONG).await.expect(401);
     user.api.sign_in(&user.email, WRONG).await.expect(401);
     assert_eq!(failures_of(&user.email).await, [6, 6], "the two are counted together");
-    set_failures(&user.email, 14, 14, 0).await;
+    set_signin_failures(&user.email, 14, 14, 0).await;
     assert!(wait(&guess(PASSWORD).await.expect(429)) > 1, "right or not");
     user.api.sign_in(&user.email, PASSWORD).await.expect(429);
     user.get("").await.expect(200);

@@ -241,14 +241,19 @@ async fn a_server_that_cannot_be_trusted_gets_no_password_and_the_client_a_503()
             assert!(!String::from_utf8_lossy(&heard).contains("task_api"), "not even the user is told");
         }
     });
-    for (why, settings) in [
-        ("an unknown authority", settings.clone().without("DATABASE_CA_FILE")),
-        ("another name", settings.clone().with("DATABASE_URL", &elsewhere.url(url.as_str()))),
-        ("no TLS", settings.clone().with("DATABASE_URL", plain_url.as_str())),
+    for (why, settings, logged) in [
+        ("an unknown authority", settings.clone().without("DATABASE_CA_FILE"), "certificate verify failed"),
+        (
+            "another name",
+            settings.clone().with("DATABASE_URL", &elsewhere.url(url.as_str())),
+            "certificate verify failed",
+        ),
+        ("no TLS", settings.clone().with("DATABASE_URL", plain_url.as_str()), "server does not support TLS"),
     ] {
         let watch = Watch::start(&settings);
         let reply = watch.api.send(Method::GET, "/health", None, None).await;
         assert_eq!((reply.status, reply.header("retry-after")), (503, "1"), "{why}: {reply:?}");
+        assert!(watch.output().contains(logged), "{why}: {}", watch.output());
     }
     assert!(!heard.is_finished());
     heard.abort();

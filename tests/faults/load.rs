@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use db::{Created, Database, Usage, within};
-use domain::{Caller, NewTask, PageRequest, PageSize, TaskChanges, TaskId, Title, TokenVersion, UserId};
+use domain::{Caller, NewTask, PageRequest, PageSize, Precondition, TaskChanges, TaskId, Title, TokenVersion, UserId};
 use futures_util::{StreamExt, future::join_all, stream};
 
 use crate::{ALONE, breakable::Breakable, outages::authority, say};
@@ -39,14 +39,15 @@ impl Connection {
         assert_eq!((task.id, task.user_id, task.title.as_str()), (new.id, user, title.as_str()));
 
         let changes = TaskChanges { title: None, description: None, completed: Some(true) };
-        let task = self.run(async |db, caller| db.update_task(caller, new.id, &changes).await).await;
+        let task =
+            self.run(async |db, caller| db.update_task(caller, new.id, &Precondition::Any, &changes).await).await;
         assert_eq!((task.id, task.user_id, task.completed), (new.id, user, true));
 
         let all = PageRequest { completed: None, size: PageSize::default(), after: None };
         let page = self.run(async |db, caller| db.list_tasks(caller, all).await).await;
         assert_eq!(page.tasks.iter().map(|task| (task.id, task.user_id)).collect::<Vec<_>>(), [(new.id, user)]);
 
-        self.run(async |db, caller| db.delete_task(caller, new.id).await).await;
+        self.run(async |db, caller| db.delete_task(caller, new.id, &Precondition::Any).await).await;
     }
 }
 

@@ -25,5 +25,6 @@ fn short_or_long<T>(short: T, long: T) -> T {
 /// Prints a line of figures, which the test harness would keep to itself.
 fn say(line: &str) {
     use std::io::Write;
+    #[expect(clippy::explicit_write, reason = "the test harness keeps what is printed")]
     writeln!(std::io::stdout(), "{line}").unwrap();
 }

@@ -20,7 +20,7 @@ use tokio_postgres::{
 
 use crate::{
     Error,
-    error::{Verdict, judge},
+    error::{Verdict, cause, judge},
     retry::Attempts,
 };
 
@@ -166,7 +166,10 @@ impl Database {
     async fn attempt(&self, attempts: &mut Attempts, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Verdict> {
         let until = attempts.next();
         let connection = match timeout_at(until, self.connection()).await {
-            Ok(connection) => connection.map_err(|error| judge(&error))?,
+            Ok(connection) => connection.map_err(|error| {
+                tracing::warn!(cause = cause(&error), "the database was not reached");
+                judge(&error)
+            })?,
             Err(_elapsed) => return Err(Verdict::Repeat),
         };
         attempts.sending();

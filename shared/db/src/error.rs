@@ -96,6 +96,16 @@ pub(crate) fn judge(error: &tokio_postgres::Error) -> Verdict {
     }
 }
 
+/// Why there is no connection, for the log: what the network or TLS says, and of a refusal of the server's the SQLSTATE
+/// alone, as with [`Error::Defect`].
+pub(crate) fn cause(error: &tokio_postgres::Error) -> String {
+    if let Some(code) = error.code() {
+        return format!("SQLSTATE {}", code.code());
+    }
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// A column that is missing, or not of the type asked for.
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
