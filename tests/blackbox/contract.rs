@@ -1,6 +1,6 @@
 //! The contract as a document, and the page that shows it: they say what the routes and the domain say.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, env};
 
 use domain::{Description, Email, PageSize, Password, Title};
 use regex::Regex;
@@ -103,6 +103,29 @@ fn a_title_is_good_by_the_document_when_it_is_good_by_the_domain() {
         agree(&" ".repeat(length));
         agree(&"\u{200b}".repeat(length));
     }
+}
+
+/// Good and bad requests of every kind the document allows for, and what it promises of their answers. For a longer
+/// search, `SCHEMATHESIS_EXAMPLES` is how many requests are made up for an operation; `tests/schemathesis` says how.
+#[tokio::test]
+async fn the_api_keeps_what_the_document_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["schemathesis.toml", "hooks.py"] {
+        std::fs::copy(root().join("tests/schemathesis").join(file), folder.path().join(file)).unwrap();
+    }
+    let api = env::var("API_URL").unwrap();
+    let run = tokio::process::Command::new(env::var_os("SCHEMATHESIS").expect("`make test` sets it"))
+        .arg("run")
+        .arg(root().join("functions/docs/assets/openapi.json"))
+        .args(["--url", &api, "--max-examples", &env::var("SCHEMATHESIS_EXAMPLES").unwrap_or("5".to_owned())])
+        .args(env::var("SCHEMATHESIS_SEED").map(|seed| format!("--seed={seed}")).ok())
+        .current_dir(folder.path())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let report = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{report}\n{}", String::from_utf8_lossy(&run.stderr));
 }
 
 /// What a path serves, and how long it is.

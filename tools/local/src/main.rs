@@ -169,6 +169,7 @@ fn db(profile: &Profile) -> Result<u8> {
 /// Runs a command against a fresh stack; its exit code is ours.
 fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
     let moto_server = tools::moto_server()?;
+    let schemathesis = tools::schemathesis()?.join("schemathesis");
     let browser = tools::browser()?;
     let mut up = start(profile)?;
     with_functions(profile, &mut up)?;
@@ -178,6 +179,7 @@ fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
     command
         .args(arguments)
         .env("MOTO_SERVER", moto_server)
+        .env("SCHEMATHESIS", schemathesis)
         .env("CHROMIUM", browser.program)
         .env("CHROMEDRIVER", browser.driver)
         .env("AXE", browser.axe)

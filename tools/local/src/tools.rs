@@ -21,6 +21,7 @@ const CARGO_FUZZ: &str = "0.13.2";
 const AXE_CORE: &str = "4.14.1";
 /// Of `moto[server]` only what answers for the Parameter Store: all of it is twice the size.
 const MOTO: [&str; 3] = ["moto[ssm]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
+const SCHEMATHESIS: [&str; 2] = ["schemathesis==4.32.5", "hypothesis==6.170.17"];
 const SQUAWK: &str = "squawk-cli==2.70.0";
 
 /// `sam` and `cfn-lint`, and apart from them `checkov`, which wants other versions of what they stand on.
@@ -109,6 +110,11 @@ pub(crate) fn moto_server() -> Result<PathBuf> {
         installer.pip_install("moto", &MOTO)?;
     }
     Ok(program)
+}
+
+/// The folder with `schemathesis`, which holds the API to its OpenAPI document.
+pub(crate) fn schemathesis() -> Result<PathBuf> {
+    Installer::new(Servant::find()?)?.python_tools("schemathesis", &["schemathesis"], &SCHEMATHESIS)
 }
 
 /// The folder with `sam` and `cfn-lint`.
