@@ -119,7 +119,8 @@ async fn without(stage: &mut Stage, part: &str, pause: Duration) {
 /// For 4 s there is no PostgreSQL.
 async fn stop_the_server(stage: &mut Stage) -> u32 {
     without(stage, SERVER, Duration::from_secs(4)).await;
-    sleep(Duration::from_secs(2)).await;
+    // Another one at once would be the same outage, only longer.
+    sleep(Duration::from_secs(6)).await;
     1
 }
 
