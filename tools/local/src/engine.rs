@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) fn in_namespaces(profile: &Profile, arguments: &[&str]) -> Result<u8>
     tools::docker_engine()?;
     let root_files = root_files()?;
     if !root_files.is_file() {
-        make_root_files(&root_files, profile)?;
+        make_root_files(&root_files)?;
     }
     let own = std::env::current_exe().context("cannot find my own program")?;
     let mut unshare = Command::new("unshare");
@@ -94,13 +94,13 @@ fn root_files() -> Result<PathBuf> {
     Ok(tools::folder()?.join("image.tar"))
 }
 
-fn make_root_files(tar: &PathBuf, profile: &Profile) -> Result<()> {
+fn make_root_files(tar: &Path) -> Result<()> {
     println!("  making an image of a small Debian, which takes a minute or two");
     let (folder, unfinished) = (tar.with_extension("files"), tar.with_extension("unfinished"));
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
-    let log = profile.log("image");
+    let log = tar.with_extension("log");
     let mut debootstrap = Command::new("debootstrap");
     process::run_quietly(debootstrap.args(["--variant=minbase", "stable"]).arg(&folder), &log)?;
     let mut pack = Command::new("tar");

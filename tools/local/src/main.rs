@@ -227,7 +227,10 @@ fn test_sam(profile: &Profile, with_engine: bool) -> Result<u8> {
         loud_step("build", || {
             Tools::ready(profile.servant)?;
             functions::build(profile)?;
-            process::run(tests().arg("--no-run"))
+            if !process::run(tests().arg("--no-run"))?.success() {
+                anyhow::bail!("the tests do not build; the compiler's words are above");
+            }
+            Ok(())
         })?;
         if !engine::is_running() {
             let port = profile.port.to_string();
