@@ -1,14 +1,16 @@
 //! What an operator does: secrets, releases, the smoke test, the watch over the database.
 
-use std::{fs, time::Duration};
+use std::{fs, process::Stdio, time::Duration};
 
 use reqwest::Method;
+use rustix::process::{Pid, Signal};
 use tests::{
     api::{Api, PASSWORD},
     database::{Scratch, column, migrations},
-    operate::{Checkout, STAGE, smoke},
+    operate::{Checkout, Run, STAGE, smoke},
     watch::{Settings, Watch},
 };
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 async fn accounts(database: &Scratch) -> Vec<String> {
     column(&database.connect().await.unwrap(), "SELECT email FROM users").await.unwrap()
@@ -43,6 +45,31 @@ async fn the_smoke_test_deletes_its_account_when_a_step_in_the_middle_fails() {
     let watch = Watch::start(&Settings::of_the_stack().with("DATABASE_URL", &url));
     let complaint = smoke(&watch.api).await.failed();
     assert!(complaint.contains("create a task: 500") && complaint.contains("request id: "), "{complaint}");
+    let routes: Vec<_> = watch.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
+    assert!(routes.contains(&"POST /users/signup".to_owned()), "{routes:?}");
+    assert!(accounts(&database).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_smoke_test_deletes_its_account_when_it_is_interrupted() {
+    let database = Scratch::migrated().await.unwrap();
+    let watch = Watch::start(&Settings::of_the_stack().with("DATABASE_URL", database.url()));
+    let mut smoke = tokio::process::Command::new(tests::operate::binary())
+        .args(["smoke", "--api-url", watch.api.base()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(smoke.stdout.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap()
+        && !line.contains("no token")
+    {}
+    // The sign-up takes a while, and is under way.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let pid = Pid::from_raw(smoke.id().unwrap().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    let complaint = Run::of(smoke.wait_with_output().await.unwrap()).failed();
+    assert_eq!(complaint, "error: interrupted");
     let routes: Vec<_> = watch.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
     assert!(routes.contains(&"POST /users/signup".to_owned()), "{routes:?}");
     assert!(accounts(&database).await.is_empty());
@@ -113,7 +140,6 @@ async fn a_value_that_the_functions_could_not_use_is_not_stored() {
 /// On a terminal, which would echo what is typed.
 #[tokio::test]
 async fn a_terminal_is_asked_and_shows_no_answer() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let checkout = Checkout::create().await;
     let operate = tests::operate::binary();
     let mut script = checkout

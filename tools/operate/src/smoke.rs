@@ -1,8 +1,11 @@
 //! The smoke test: the shortest way through a running API that meets all of its parts.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use reqwest::{
     Client, Method, RequestBuilder, StatusCode, Url,
     header::{
@@ -16,8 +19,11 @@ use uuid::Uuid;
 /// As long as the gateway waits for a function.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often an account is tried to be deleted.
-const TRIES: u32 = 3;
+/// How long to wait before each try to delete the account, in seconds.
+const TRIES: [u64; 3] = [0, 1, 2];
+
+/// Whether Ctrl-C has come.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Sends one request after the other, each of which has to be answered as the contract says. The account it makes is
 /// deleted also when a step in between fails, or Ctrl-C comes.
@@ -27,10 +33,11 @@ pub(crate) async fn run(api: &str, origin: Option<&str>) -> anyhow::Result<()> {
     smoke.preflight(origin).await?;
     smoke.no_token().await?;
     let mut account = Account::new(&smoke);
-    let journey = tokio::select! {
-        done = account.journey() => done,
-        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
-    };
+    tokio::spawn(async {
+        // The step under way ends first: what it does can be undone only when it is done.
+        INTERRUPTED.store(tokio::signal::ctrl_c().await.is_ok(), Ordering::Relaxed);
+    });
+    let journey = account.journey().await;
     match (journey, account.remove().await) {
         (journey, Ok(())) => journey,
         (Ok(()), Err(left)) => Err(left),
@@ -121,18 +128,18 @@ impl<'a> Account<'a> {
     async fn journey(&mut self) -> anyhow::Result<()> {
         let smoke = self.smoke;
         self.exists = true;
-        expect("signup", StatusCode::CREATED, self.post_credentials("/users/signup")).await?;
-        let signin = expect("signin", StatusCode::OK, self.post_credentials("/users/signin")).await?;
+        step("signup", StatusCode::CREATED, self.post_credentials("/users/signup")).await?;
+        let signin = step("signin", StatusCode::OK, self.post_credentials("/users/signin")).await?;
         let session = Session::read(&signin.body)?;
         let send = |method, rest| session.request(smoke, method, rest);
 
         let create = send(Method::POST, "/tasks").json(&json!({ "title": "Smoke test" }));
-        let task = expect("create a task", StatusCode::CREATED, create).await?.body;
-        let listed = expect("list the tasks", StatusCode::OK, send(Method::GET, "/tasks")).await?.body;
+        let task = step("create a task", StatusCode::CREATED, create).await?.body;
+        let listed = step("list the tasks", StatusCode::OK, send(Method::GET, "/tasks")).await?.body;
         ensure!(listed == json!([task]), "list the tasks: the task that was created is not in the list, alone");
-        expect("delete the account", StatusCode::NO_CONTENT, send(Method::DELETE, "")).await?;
+        step("delete the account", StatusCode::NO_CONTENT, send(Method::DELETE, "")).await?;
         self.exists = false;
-        expect("its token has ended", StatusCode::UNAUTHORIZED, send(Method::GET, "")).await.map(drop)
+        step("its token has ended", StatusCode::UNAUTHORIZED, send(Method::GET, "")).await.map(drop)
     }
 
     /// Deletes the account, if it is there.
@@ -140,26 +147,30 @@ impl<'a> Account<'a> {
         if !self.exists {
             return Ok(());
         }
-        let mut last = self.try_to_remove().await;
-        for _ in 1..TRIES {
-            if last.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            last = self.try_to_remove().await;
+        let mut last = Ok(());
+        for seconds in TRIES {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            last = match self.try_to_remove().await {
+                Ok(Some(())) => return Ok(()),
+                // Not there: yet, perhaps, if the sign-up got no answer.
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
         }
         last.with_context(|| format!("the account {} may be left behind: delete it by hand", self.email))
     }
 
-    /// With a sign-in of its own: what failed may have been the first, or the sign-up after it had made the account.
-    async fn try_to_remove(&self) -> anyhow::Result<()> {
+    /// Deletes the account, if it is there. With a sign-in of its own: what failed may have been the first, or the
+    /// sign-up after it had made the account.
+    async fn try_to_remove(&self) -> anyhow::Result<Option<()>> {
         let step = "delete the account, after the failure";
         let (signin, status, _) = send(step, self.post_credentials("/users/signin")).await?;
         if status == StatusCode::UNAUTHORIZED {
-            return Ok(());
+            return Ok(None);
         }
         let delete = Session::read(&signin.body).context(step)?.request(self.smoke, Method::DELETE, "");
-        expect(step, StatusCode::NO_CONTENT, delete).await.map(drop)
+        expect(step, StatusCode::NO_CONTENT, delete).await?;
+        Ok(Some(()))
     }
 }
 
@@ -182,6 +193,12 @@ impl Session {
     pub(crate) fn request(&self, smoke: &Smoke, method: Method, rest: &str) -> RequestBuilder {
         smoke.request(method, &format!("/users/{}{rest}", self.user)).bearer_auth(&self.token)
     }
+}
+
+/// One step of the way, unless Ctrl-C has come.
+async fn step(name: &str, wanted: StatusCode, request: RequestBuilder) -> anyhow::Result<Reply> {
+    ensure!(!INTERRUPTED.load(Ordering::Relaxed), "interrupted");
+    expect(name, wanted, request).await
 }
 
 /// Sends a request that has to be answered with this status.
