@@ -209,10 +209,12 @@ fn sam_local(profile: &Profile) -> Result<u8> {
         anyhow::bail!("no Docker engine answers, and `sam local` runs the functions in containers: start one");
     }
     loud_step("sam build", || sam::build(profile))?;
-    let mut up = start_for_containers(profile, false)?;
-    println!("\n  The API is on http://127.0.0.1:{}, in containers; Ctrl-C stops everything.\n", profile.port);
-    up.stack.keep()?;
-    Ok(0)
+    let kept = start_for_containers(profile, false).and_then(|mut up| {
+        println!("\n  The API is on http://127.0.0.1:{}, in containers; Ctrl-C stops everything.\n", profile.port);
+        up.stack.keep()
+    });
+    sam::remove_containers(profile);
+    kept.map(|()| 0)
 }
 
 /// First all that has to be fetched and built; then, where no engine is, once more in namespaces that have one.
@@ -237,12 +239,15 @@ fn test_sam(profile: &Profile, with_engine: bool) -> Result<u8> {
             return engine::in_namespaces(profile, &["test-sam", "--with-engine", "--test-port", &port]);
         }
     }
-    let mut up = start_for_containers(profile, with_engine)?;
-    println!();
-    let mut command = tests();
-    command.args(["--", "--include-ignored"]).args(sam::MAIN_CASES);
-    command.env("SAM_BUILD", sam::build_folder(profile)).env("LAMBDA_EMULATOR", sam::emulator()?);
-    run_tests(profile, &mut up, command.env("LAMBDA_IMAGE", engine::image()))
+    let tested = start_for_containers(profile, with_engine).and_then(|mut up| {
+        println!();
+        let mut command = tests();
+        command.args(["--", "--include-ignored"]).args(sam::MAIN_CASES);
+        command.env("SAM_BUILD", sam::build_folder(profile)).env("LAMBDA_EMULATOR", sam::emulator()?);
+        run_tests(profile, &mut up, command.env("LAMBDA_IMAGE", engine::image()))
+    });
+    sam::remove_containers(profile);
+    tested
 }
 
 /// Without a sanitizer, so that the one toolchain will do: there is no unsafe code of ours to find.
@@ -309,6 +314,7 @@ fn start_for_containers(profile: &Profile, with_engine: bool) -> Result<Up> {
                 engine::start(profile, stack)?;
             }
             engine::prepare_image(with_engine, profile)?;
+            sam::remove_containers(profile);
             engine::address_for_containers()
         })
     })?;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::engine::{ARCHITECTURE, HOST};
 use crate::functions::{Settings, hide_settings, wait_for_health};
-use crate::process::run;
+use crate::process::{ask, run};
 use crate::profile::{Kind, Profile, root};
 use crate::servant::write_private;
 use crate::stack::Stack;
@@ -92,6 +92,21 @@ pub(crate) fn start(profile: &Profile, settings: &Settings, tls: &Tls, stack: &m
     };
     stack.start("sam local", offline(&mut sam), log)?;
     wait_for_health(profile, stack, Duration::from_secs(120))
+}
+
+/// Removes the containers of what was built: SAM forgets one now and then, and a killed run leaves all of them.
+pub(crate) fn remove_containers(profile: &Profile) {
+    let functions = fs::read_dir(build_folder(profile)).into_iter().flatten().flatten();
+    let filters: Vec<_> = functions.map(|it| format!("--filter=volume={}", it.path().display())).collect();
+    if filters.is_empty() {
+        // Without a filter these would be all the containers there are.
+        return;
+    }
+    let left = ask(Command::new("docker").args(["ps", "--all", "--quiet"]).args(filters)).unwrap_or_default();
+    if !left.is_empty() {
+        // An engine that is gone has taken them along.
+        let _ = ask(Command::new("docker").args(["rm", "--force"]).args(left.lines()));
+    }
 }
 
 /// The modules of tests that speak to nothing but the API, and the one about what was built. An unknown route is a 403
