@@ -29,7 +29,7 @@ test: ## check formatting and lints, run the unit tests, then the whole API's te
 	cargo test --workspace --exclude tests
 	$(LOCAL) test -- cargo test -p tests
 
-test-faults: ## break the database in every way under load, at length (about 15 minutes), and print what came of it
+test-faults: ## break the database in every way under load, at length (some minutes), and print what came of it
 	LONG=1 $(LOCAL) test -- cargo test -p tests --test faults
 
 pictures: ## take the README's pictures of the page anew
