@@ -258,13 +258,13 @@ async fn each_step_of_a_release_that_fails_stops_the_next_and_a_repeat_goes_on()
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
 
-    checkout.write("migrations/0005_broken.sql", "ALTER TABLE nobody ADD COLUMN x INTEGER;\n");
+    checkout.write("migrations/9999_broken.sql", "ALTER TABLE nobody ADD COLUMN x INTEGER;\n");
     checkout.commit().await;
     let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
-    assert!(complaint.contains("0005_broken.sql failed and was rolled back"), "{complaint}");
+    assert!(complaint.contains("9999_broken.sql failed and was rolled back"), "{complaint}");
     assert!(checkout.sam_log().is_empty());
 
-    fs::remove_file(checkout.path("migrations/0005_broken.sql")).unwrap();
+    fs::remove_file(checkout.path("migrations/9999_broken.sql")).unwrap();
     checkout.commit().await;
     let complaint = checkout.run(&["deploy"], "", &[("SAM_FAILS", "build")]).await.failed();
     assert!(complaint.contains("`sam build --config-env dev` failed"), "{complaint}");
