@@ -5,6 +5,8 @@
 
 # `--bin`, not `-p`: with the features of the whole build, which then does not compile this tool a second time.
 LOCAL := cargo run --quiet --bin local --
+# `sam` and a `cargo lambda` that cross-compiles, on the PATH of what follows.
+RELEASE := $(LOCAL) release --
 OPERATE := cargo run --quiet --bin operate --
 
 help: ## show this list
@@ -51,16 +53,16 @@ clean-data: ## remove the data of `make dev`: database, certificates, keys
 # Variables on make's command line, such as STAGE, are in the environment of what it runs.
 
 secrets: ## store the secrets of STAGE; asks for the database's addresses and before it overwrites
-	@$(OPERATE) secrets set
+	@$(OPERATE) secrets set $(if $(YES),--yes)
 
 rotate-keys: ## take a STEP (accept, sign, drop) of a rotation of the keys of STAGE
-	@$(OPERATE) secrets rotate
+	@$(OPERATE) secrets rotate $(if $(NOW),--now)
 
 remove-secrets: ## remove the secrets of STAGE
-	@$(OPERATE) secrets remove
+	@$(OPERATE) secrets remove $(if $(YES),--yes)
 
 deploy: ## check, migrate, build, deploy and smoke-test STAGE; with DRY_RUN=1 only check and list
-	@$(OPERATE) deploy $(if $(DRY_RUN),--dry-run)
+	@$(RELEASE) $(OPERATE) deploy $(if $(DRY_RUN),--dry-run)
 
 smoke: ## try out the API at API_URL, and leave nothing behind
 	@$(OPERATE) smoke

@@ -93,6 +93,12 @@ enum Action {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Run a command with what a release needs on its PATH: `sam`, and a `cargo lambda` that cross-compiles.
+    Release {
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
     /// Remove the data of `dev`: database, certificates, keys.
     CleanData,
 }
@@ -115,6 +121,7 @@ fn main() -> ExitCode {
         Action::LintTemplate => sam::lint(),
         Action::LintMigrations => lint_migrations(),
         Action::Build { arguments } => release::build(&arguments).map(|()| 0),
+        Action::Release { command } => with_release_tools(&command),
         Action::CleanData => clean(&Profile::new(Kind::Dev, arguments.dev_port)?),
     });
     match done {
@@ -263,6 +270,16 @@ fn deny() -> Result<u8> {
     let mut check = std::process::Command::new(tools::cargo_deny()?);
     let status = process::run(check.args(["check", "licenses", "bans", "sources"]).current_dir(profile::root()))?;
     Ok(u8::from(!status.success()))
+}
+
+/// Runs a command; its exit code is ours.
+fn with_release_tools(command: &[OsString]) -> Result<u8> {
+    let path = std::env::join_paths(
+        [tools::sam()?].into_iter().chain(std::env::split_paths(&tools::cargo_lambda_with_zig()?.path()?)),
+    )?;
+    let (program, arguments) = command.split_first().context("which command?")?;
+    let status = process::run(std::process::Command::new(program).args(arguments).env("PATH", path))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 /// A file that runs outside a transaction is held to what one that breaks off halfway must keep to.

@@ -149,13 +149,7 @@ pub(crate) fn folder() -> Result<PathBuf> {
 
 /// `squawk`, which reads migrations for what would hold up a database in use.
 pub(crate) fn squawk() -> Result<PathBuf> {
-    let installer = Installer::new(Servant::find()?)?;
-    let program = installer.folder.join("squawk/bin/squawk");
-    if !program.is_file() {
-        println!("  squawk is missing (it checks migrations): installing it into {}", installer.folder.display());
-        installer.pip_install("squawk", &["--no-deps", SQUAWK])?;
-    }
-    Ok(program)
+    Ok(Installer::new(Servant::find()?)?.python_tools("squawk", &["squawk"], &[SQUAWK])?.join("squawk"))
 }
 
 /// What the tests look at the page with.
