@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use tests::{
     api::{Api, Reply, User, reply, two_users},
     database::{Scratch, column},
-    relay::Relay,
     watch::{Settings, Watch},
 };
 
@@ -144,7 +143,7 @@ async fn a_condition_tells_nothing_of_another_users_task() {
 #[tokio::test]
 async fn of_racing_changes_to_one_state_one_is_made() {
     let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
-    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    let user = Api::shared().user().await.at(&watch.api);
     for _ in 0..10 {
         let (path, tag) = task(&user).await;
         let titles: Vec<String> = (0..8).map(|number| format!("after {number}")).collect();
@@ -159,7 +158,7 @@ async fn of_racing_changes_to_one_state_one_is_made() {
 #[tokio::test]
 async fn a_change_and_a_deletion_of_one_state_are_not_both_made() {
     let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
-    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    let user = Api::shared().user().await.at(&watch.api);
     for _ in 0..10 {
         let (path, tag) = task(&user).await;
         let (changed, deleted) =
@@ -170,12 +169,10 @@ async fn a_change_and_a_deletion_of_one_state_are_not_both_made() {
 
 #[tokio::test]
 async fn a_change_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
-    let settings = Settings::of_the_stack();
-    let url: reqwest::Url = settings.get("DATABASE_URL").parse().unwrap();
-    let relay = Relay::to(url.port().unwrap()).await;
-    let watch = Watch::start(&settings.with("DATABASE_URL", &relay.url(url.as_str())));
+    let (relay, settings) = Settings::of_the_stack().relayed().await;
+    let watch = Watch::start(&settings);
     let elsewhere = Api::shared().user().await;
-    let user = User { api: watch.api.clone(), ..elsewhere.clone() };
+    let user = elsewhere.at(&watch.api);
 
     let (path, first) = task(&elsewhere).await;
     let second = tag(&put(&user, &path, &first, json!({"title": "to warm up"})).await.expect(200));
@@ -202,12 +199,10 @@ async fn a_change_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
 
 #[tokio::test]
 async fn a_condition_costs_no_further_round_trip() {
-    let settings = Settings::of_the_stack();
-    let url: reqwest::Url = settings.get("DATABASE_URL").parse().unwrap();
-    let relay = Relay::to(url.port().unwrap()).await;
-    let watch = Watch::start(&settings.with("DATABASE_URL", &relay.url(url.as_str())));
+    let (relay, settings) = Settings::of_the_stack().relayed().await;
+    let watch = Watch::start(&settings);
     let elsewhere = Api::shared().user().await;
-    let user = User { api: watch.api.clone(), ..elsewhere.clone() };
+    let user = elsewhere.at(&watch.api);
     let warm = user.path("/tasks/00000000-0000-4000-8000-000000000000");
     for (method, body) in [(Method::GET, None), (Method::PUT, Some(json!({"title": "x"}))), (Method::DELETE, None)] {
         user.api.send(method, &warm, Some(&user.token), body.as_ref()).await.expect(403);

@@ -4,7 +4,6 @@ use reqwest::{Method, header::AUTHORIZATION};
 use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, User, reply},
-    relay::Relay,
     watch::{Settings, Watch, request_lines},
 };
 
@@ -65,7 +64,7 @@ async fn no_secret_is_in_any_line_at_any_level() {
 #[tokio::test]
 async fn every_request_has_one_line_that_says_what_became_of_it() {
     let watch = Watch::start(&Settings::of_the_stack());
-    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    let user = Api::shared().user().await.at(&watch.api);
     let task = user.task("x").await;
     let path = format!("/tasks/{}", task["id"].as_str().unwrap());
     user.get(&path).await.expect(200);
@@ -109,13 +108,10 @@ fn metrics(line: &Value) -> Vec<(&str, f64)> {
 
 #[tokio::test]
 async fn metrics_are_counted_for_the_stage_from_the_requests_lines() {
-    let settings = Settings::of_the_stack();
-    let url: reqwest::Url = settings.get("DATABASE_URL").parse().unwrap();
-    let relay = Relay::to(url.port().unwrap()).await;
-    let settings = settings.with("DATABASE_URL", &relay.url(url.as_str()));
+    let (relay, settings) = Settings::of_the_stack().relayed().await;
     // The level has no say in what is counted.
     let watch = Watch::start(&settings.clone().with("STAGE", "test").with("AWS_LAMBDA_LOG_LEVEL", "error"));
-    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    let user = Api::shared().user().await.at(&watch.api);
     user.get("").await.expect(200);
     user.api.sign_in(&user.email, "wrong password").await.expect(401);
     user.api.send(Method::GET, &user.path(""), None, None).await.expect(401);
@@ -145,7 +141,7 @@ async fn security_events_can_be_told_apart() {
     let watch = Watch::start(&Settings::of_the_stack());
     let api = &watch.api;
     let user = api.user().await;
-    let other = User { api: api.clone(), ..Api::shared().user().await };
+    let other = Api::shared().user().await.at(api);
     api.sign_in(&user.email, "wrong password").await.expect(401);
     api.sign_in("nobody@example.com", "wrong password").await.expect(401);
     user.get(&format!("/tasks/{}", user.id)).await.expect(403);

@@ -118,7 +118,7 @@ async fn a_rotated_database_password_needs_no_restart() {
     let store = ParameterStore::start().await;
     let settings = Settings::of_the_stack().with("DATABASE_URL", &relay.url(&url_as("rotated", "before")));
     let watch = Watch::start(&store.holding(&settings, &["DATABASE_URL"]).await);
-    let user = User { api: watch.api.clone(), ..Api::shared().user().await };
+    let user = Api::shared().user().await.at(&watch.api);
     user.get("").await.expect(200);
 
     database.batch_execute("ALTER ROLE rotated PASSWORD 'after'").await.unwrap();
@@ -177,7 +177,7 @@ async fn only_signin_needs_the_signing_key() {
     let account = Api::shared().user().await;
     let settings = Settings::of_the_stack();
     let without = Watch::start(&settings.clone().without("JWT_SIGNING_KEY"));
-    let user = User { api: without.api.clone(), ..account };
+    let user = account.at(&without.api);
     user.task("x").await;
     user.put("", &json!({"current_password": PASSWORD, "password": "another password"})).await.expect(200);
     without.api.sign_up(&tests::api::fresh_email()).await.expect(201);
@@ -185,5 +185,5 @@ async fn only_signin_needs_the_signing_key() {
 
     // A key that is none would stop a function that reads it.
     let nonsense = Watch::start(&settings.with("JWT_SIGNING_KEY", "nonsense"));
-    User { api: nonsense.api.clone(), ..user }.get("").await.expect(401);
+    user.at(&nonsense.api).get("").await.expect(401);
 }

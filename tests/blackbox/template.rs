@@ -115,6 +115,20 @@ fn functions_that_hash_a_password_have_a_whole_processor() {
 }
 
 #[test]
+fn the_costs_are_of_the_memory_that_the_functions_have() {
+    let costs = source("tools/operate/src/costs.rs");
+    let memory = |name: &str| between(&costs, &format!("const {name}: f64 = "), ".0;").parse::<u64>().unwrap();
+    let hashing = between(&costs, "const HASHING: [&str; 3] = [", "];");
+    for function in Template::read().functions() {
+        for route in function.routes() {
+            let hashes = hashing.contains(&format!("\"{} {}\"", route.method, route.path));
+            let expected = memory(if hashes { "HASHING_MEMORY" } else { "MEMORY" });
+            assert_eq!(function.properties["MemorySize"].as_u64(), Some(expected), "{route:?}");
+        }
+    }
+}
+
+#[test]
 fn a_function_is_called_what_its_binary_is_called() {
     for function in Template::read().functions() {
         assert_eq!(function.logical_id.to_lowercase(), function.name.replace('-', ""));
@@ -136,6 +150,32 @@ fn the_errors_of_every_function_raise_an_alarm() {
         assert_eq!(alarm["AlarmActions"], json!([{"Ref": "Alarms"}]), "{name}");
     }
     assert_eq!(watched, template.functions().into_iter().map(|function| function.logical_id).collect());
+}
+
+#[test]
+fn alarms_and_the_dashboard_show_metrics_that_are_written() {
+    let template = Template::read();
+    let metrics = source("shared/api/src/metrics.rs");
+    let written: BTreeSet<&str> =
+        metrics.split("values.push((\"").skip(1).map(|metric| metric.split_once('"').unwrap().0).collect();
+    let namespace = between(&metrics, "NAMESPACE: &'static str = \"", "\"");
+
+    let own = template.resources("AWS::CloudWatch::Alarm").filter(|(_, alarm)| alarm["Namespace"] == namespace);
+    let mut shown: BTreeSet<String> = own.map(|(_, alarm)| alarm["MetricName"].as_str().unwrap().to_owned()).collect();
+    assert!(!shown.is_empty());
+    let dashboard = template.properties("Dashboard")["DashboardBody"]["Fn::Sub"].as_str().unwrap();
+    let dashboard: Value = serde_json::from_str(dashboard).unwrap();
+    for widget in dashboard["widgets"].as_array().unwrap() {
+        let mut of = "";
+        for metric in widget["properties"]["metrics"].as_array().into_iter().flatten() {
+            // "." is what the metric before has there, "..." all that it has.
+            of = metric[0].as_str().filter(|of| !of.starts_with('.')).unwrap_or(of);
+            if of == namespace && metric[0] != "..." {
+                shown.insert(metric[1].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(shown.iter().map(String::as_str).collect::<BTreeSet<_>>(), written);
 }
 
 #[test]

@@ -19,16 +19,14 @@ use tokio::{
 
 /// The API with a relay between it and the pooler.
 async fn relayed() -> (Relay, Watch) {
-    let settings = Settings::of_the_stack();
-    let url: reqwest::Url = settings.get("DATABASE_URL").parse().unwrap();
-    let relay = Relay::to(url.port().unwrap()).await;
-    let watch = Watch::start(&settings.with("DATABASE_URL", &relay.url(url.as_str())));
+    let (relay, settings) = Settings::of_the_stack().relayed().await;
+    let watch = Watch::start(&settings);
     (relay, watch)
 }
 
 /// A user of the API behind the relay: signed up elsewhere, so that nothing has gone over the wire.
 async fn user_of(watch: &Watch) -> User {
-    User { api: watch.api.clone(), ..Api::shared().user().await }
+    Api::shared().user().await.at(&watch.api)
 }
 
 #[tokio::test]
@@ -65,7 +63,7 @@ async fn request(user: &User, route: &Route) {
     };
     // Made elsewhere: only the request itself goes over the wire.
     let task = if route.path.contains("{task_id}") {
-        let elsewhere = User { api: Api::shared(), ..user.clone() };
+        let elsewhere = user.at(&Api::shared());
         elsewhere.task("x").await["id"].as_str().unwrap().to_owned()
     } else {
         String::new()
@@ -109,7 +107,7 @@ async fn a_connection_that_was_cut_is_opened_again() {
 async fn a_write_whose_answer_was_lost_is_repeated_and_done_once() {
     let (relay, watch) = relayed().await;
     let user = user_of(&watch).await;
-    let elsewhere = User { api: Api::shared(), ..user.clone() };
+    let elsewhere = user.at(&Api::shared());
 
     let lost = async |method: Method, rest: &str, body: Option<Value>| {
         relay.lose_next_answer();
@@ -219,7 +217,7 @@ async fn a_connection_that_swallows_everything_is_given_up_for_another() {
         }
     });
     closed.await.expect("the connection that was given up is closed");
-    let list = User { api: Api::shared(), ..user }.get("/tasks").await.expect(200).body;
+    let list = user.at(&Api::shared()).get("/tasks").await.expect(200).body;
     assert_eq!(list.as_array().unwrap().iter().filter(|task| task["title"] == "once").count(), 1);
 }
 

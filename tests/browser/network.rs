@@ -10,19 +10,13 @@ use thirtyfour::Key;
 
 use crate::page_url;
 
-/// A wire to where an address leads.
-async fn relay_to(url: &str) -> Relay {
-    let url: reqwest::Url = url.parse().expect("a URL");
-    Relay::to(url.port().expect("a port")).await
-}
-
 #[tokio::test]
 async fn a_task_whose_answer_is_lost_exists_once_and_everything_else_is_owned_up_to() {
     let user = Api::shared().user().await;
     user.task("Buy milk").await;
-    let relay = relay_to(&page_url()).await;
+    let (relay, url) = Relay::before(&page_url()).await;
     browse(async |page| {
-        page.open(&relay.url(&page_url())).await;
+        page.open(&url).await;
         page.sign_in(&user.email).await;
 
         // Out for a moment: told, and mended without anybody.
@@ -59,10 +53,8 @@ async fn a_task_whose_answer_is_lost_exists_once_and_everything_else_is_owned_up
 
 #[tokio::test]
 async fn a_service_that_asks_to_wait_is_waited_for() {
-    let settings = Settings::of_the_stack();
-    let relay = relay_to(settings.get("DATABASE_URL")).await;
-    let url = relay.url(settings.get("DATABASE_URL"));
-    let watch = Watch::start(&settings.with("DATABASE_URL", &url));
+    let (relay, settings) = Settings::of_the_stack().relayed().await;
+    let watch = Watch::start(&settings);
     let user = watch.api.user().await;
     browse(async |page| {
         page.open(&watch.api.url("/")).await;

@@ -28,8 +28,7 @@ impl Stage {
     /// Starts everything.
     pub(crate) async fn start() -> Self {
         let (database, store) = tokio::join!(Breakable::start(), ParameterStore::start());
-        let relay = Relay::to(database.url().port().unwrap()).await;
-        let settings = database.settings.clone().with("DATABASE_URL", &relay.url(database.url().as_str()));
+        let (relay, settings) = database.settings.clone().relayed().await;
         let config = db::Config::new(settings.get("DATABASE_URL"), Some(&authority(&settings))).unwrap();
         db::Database::open(config, None).await.ping().await.unwrap();
         // The connection was opened with a statement, and has had one more.

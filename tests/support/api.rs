@@ -109,6 +109,12 @@ pub struct User {
 }
 
 impl User {
+    /// The same user, at another address of the API's.
+    #[must_use]
+    pub fn at(&self, api: &Api) -> Self {
+        Self { api: api.clone(), ..self.clone() }
+    }
+
     /// The path of the account, with what follows it.
     pub fn path(&self, rest: &str) -> String {
         format!("/users/{}{rest}", self.id)

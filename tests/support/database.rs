@@ -68,16 +68,17 @@ pub async fn column(client: &Client, sql: &str) -> Result<Vec<String>> {
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Sets the counts of an address, from this machine and from anywhere, as if there had been failures to sign in.
-pub async fn set_signin_failures(email: &str, from_here: i32, from_anywhere: i32, hours_ago: i32) {
+/// Sets the counts of an address, from this machine and from anywhere, as if there had been failures to sign in, the
+/// last of them `seconds_ago`.
+pub async fn set_signin_failures(email: &str, from_here: i32, from_anywhere: i32, seconds_ago: i32) {
     let url = direct_url().expect("an address");
     let database = connect(&url).await.expect("a database");
     for (key, failures) in [(format!("{email} 127.0.0.1"), from_here), (email.to_owned(), from_anywhere)] {
         let sql = "INSERT INTO signin_failures (key, failures, failed_at)
-            VALUES (sha256(convert_to($1, 'UTF8')), $2, now() AT TIME ZONE 'UTC' - $3 * interval '1 hour')
+            VALUES (sha256(convert_to($1, 'UTF8')), $2, now() AT TIME ZONE 'UTC' - $3 * interval '1 second')
             ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failed_at = excluded.failed_at";
         let params: [(&(dyn ToSql + Sync), Type); 3] =
-            [(&key, Type::TEXT), (&failures, Type::INT4), (&hours_ago, Type::INT4)];
+            [(&key, Type::TEXT), (&failures, Type::INT4), (&seconds_ago, Type::INT4)];
         database.query_typed(sql, &params).await.expect("counts");
     }
 }

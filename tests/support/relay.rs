@@ -44,6 +44,14 @@ impl Relay {
         Self::listening_on(Ipv4Addr::LOCALHOST, target).await
     }
 
+    /// Listens before the port of a URL; the URL by which it is reached.
+    pub async fn before(url: &str) -> (Self, String) {
+        let parsed: reqwest::Url = url.parse().expect("a URL");
+        let relay = Self::to(parsed.port().expect("a port")).await;
+        let url = relay.url(url);
+        (relay, url)
+    }
+
     /// Listens on a free port of another address of this machine's.
     pub async fn listening_on(address: Ipv4Addr, target: u16) -> Self {
         let listener = TcpListener::bind((address, 0)).await.expect("a free port");

@@ -62,7 +62,8 @@ impl Template {
 }
 
 impl Function {
-    fn routes(&self) -> Vec<Route> {
+    /// The routes it answers.
+    pub fn routes(&self) -> Vec<Route> {
         let events = self.properties["Events"].as_object().expect("events").values();
         let routes = events.map(|event| {
             assert_eq!((&event["Type"], &event["Properties"]["ApiId"]), (&json!("HttpApi"), &json!({"Ref": "Api"})));

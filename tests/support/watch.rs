@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{api::Api, workspace::root};
+use crate::{api::Api, relay::Relay, workspace::root};
 
 /// How long the emulator may take to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -60,6 +60,12 @@ impl Settings {
     pub fn without(mut self, name: &str) -> Self {
         self.variables.remove(name);
         self
+    }
+
+    /// With a relay between the functions and the pooler.
+    pub async fn relayed(self) -> (Relay, Self) {
+        let (relay, url) = Relay::before(self.get("DATABASE_URL")).await;
+        (relay, self.with("DATABASE_URL", &url))
     }
 
     /// With this many processes of a function side by side, as Lambda has them, where one is the emulator's default.
