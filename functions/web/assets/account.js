@@ -91,7 +91,7 @@ export function accountDialog(api, { onSession, onEnd, say }) {
         if (!(error instanceof NoAnswer)) throw error;
         throw new Notice("No answer came, so the password may be the new one by now, or not. Sign out and try which.");
       }
-      // The change has ended this session too: a new one begins with the new password.
+      // The change has ended the page's own session too: a new one begins with the new password.
       try {
         onSession(await api.signIn(email, password));
         dialog.close();
