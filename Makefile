@@ -71,4 +71,4 @@ monitor: ## show what the database of STAGE, or at DATABASE_URL_UNPOOLED, tells 
 	@$(OPERATE) monitor
 
 costs: ## measure what a million requests cost, on a stack of its own
-	@$(LOCAL) test -- $(OPERATE) costs
+	@$(LOCAL) run -- $(OPERATE) costs

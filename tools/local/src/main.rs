@@ -58,6 +58,12 @@ enum Action {
     /// Start all but the functions.
     Db,
     /// Start everything on fresh data, run a command against it, stop everything.
+    Run {
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// The same for tests: with the programs that they need beside the stack.
     Test {
         /// The command and its arguments.
         #[arg(last = true, required = true)]
@@ -111,6 +117,7 @@ fn main() -> ExitCode {
     let done = interrupt::catch().and_then(|()| match action {
         Action::Dev => dev(&Profile::new(Kind::Dev, arguments.dev_port)?),
         Action::Db => db(&Profile::new(Kind::Dev, arguments.dev_port)?),
+        Action::Run { command } => run(&Profile::new(Kind::Test, arguments.test_port)?, &mut to_run(&command)?),
         Action::Test { command } => test(&Profile::new(Kind::Test, arguments.test_port)?, &command),
         Action::Faults => faults::obey(&Profile::new(Kind::Faults, arguments.test_port.saturating_add(3))?),
         Action::Tools => Tools::ready(Servant::find()?).map(|_| 0),
@@ -174,28 +181,37 @@ fn db(profile: &Profile) -> Result<u8> {
 }
 
 /// Runs a command against a fresh stack; its exit code is ours.
-fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
-    let moto_server = tools::moto_server()?;
-    let schemathesis = tools::schemathesis()?.join("schemathesis");
-    let browser = tools::browser()?;
+fn run(profile: &Profile, command: &mut std::process::Command) -> Result<u8> {
     let mut up = start(profile)?;
     with_functions(profile, &mut up)?;
     println!();
-    let (program, arguments) = command.split_first().context("which command?")?;
-    let mut command = std::process::Command::new(program);
+    run_told(profile, &mut up, command)
+}
+
+/// Runs tests against a fresh stack, with the programs that they need beside it.
+fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
+    let browser = tools::browser()?;
+    let mut command = to_run(command)?;
     command
-        .args(arguments)
-        .env("MOTO_SERVER", moto_server)
-        .env("SCHEMATHESIS", schemathesis)
+        .env("MOTO_SERVER", tools::moto_server()?)
+        .env("SCHEMATHESIS", tools::schemathesis()?.join("schemathesis"))
         .env("CHROMIUM", browser.program)
         .env("CHROMEDRIVER", browser.driver)
         .env("AXE", browser.axe)
         .env("SCREENSHOTS", profile.home.join("screenshots"));
-    run_tests(profile, &mut up, &mut command)
+    run(profile, &mut command)
+}
+
+/// The command of an argument list.
+fn to_run(command: &[OsString]) -> Result<std::process::Command> {
+    let (program, arguments) = command.split_first().context("which command?")?;
+    let mut command = std::process::Command::new(program);
+    command.args(arguments);
+    Ok(command)
 }
 
 /// Runs a command that is told all about the stack; its exit code is ours.
-fn run_tests(profile: &Profile, up: &mut Up, command: &mut std::process::Command) -> Result<u8> {
+fn run_told(profile: &Profile, up: &mut Up, command: &mut std::process::Command) -> Result<u8> {
     functions::hide_settings(command);
     command
         .envs(&up.settings)
@@ -251,7 +267,7 @@ fn test_sam(profile: &Profile, with_engine: bool) -> Result<u8> {
         let mut command = tests();
         command.args(["--", "--include-ignored"]).args(sam::MAIN_CASES);
         command.env("SAM_BUILD", sam::build_folder(profile)).env("LAMBDA_EMULATOR", sam::emulator()?);
-        run_tests(profile, &mut up, command.env("LAMBDA_IMAGE", engine::image()))
+        run_told(profile, &mut up, command.env("LAMBDA_IMAGE", engine::image()))
     });
     sam::remove_containers(profile);
     tested
@@ -259,11 +275,9 @@ fn test_sam(profile: &Profile, with_engine: bool) -> Result<u8> {
 
 /// Without a sanitizer, so that the one toolchain will do: there is no unsafe code of ours to find.
 fn fuzz(profile: &Profile, passed: Vec<OsString>) -> Result<u8> {
-    let mut command: Vec<OsString> = vec![tools::cargo_fuzz()?.into()];
+    let mut command = std::process::Command::new(tools::cargo_fuzz()?);
     let fixed = "run --fuzz-dir tests/fuzz --sanitizer none events -- -dict=tests/fuzz/events.dict -max_len=4096";
-    command.extend(fixed.split(' ').map(OsString::from));
-    command.extend(passed);
-    test(profile, &command)
+    run(profile, command.args(fixed.split(' ')).args(passed))
 }
 
 fn deny() -> Result<u8> {
@@ -277,8 +291,7 @@ fn with_release_tools(command: &[OsString]) -> Result<u8> {
     let path = std::env::join_paths(
         [tools::sam()?].into_iter().chain(std::env::split_paths(&tools::cargo_lambda_with_zig()?.path()?)),
     )?;
-    let (program, arguments) = command.split_first().context("which command?")?;
-    let status = process::run(std::process::Command::new(program).args(arguments).env("PATH", path))?;
+    let status = process::run(to_run(command)?.env("PATH", path))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
