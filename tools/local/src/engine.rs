@@ -48,7 +48,7 @@ pub(crate) fn in_namespaces(profile: &Profile, arguments: &[&str]) -> Result<u8>
     unshare.args(["--net", "--mount", "--"]).arg(own).args(arguments).current_dir(&profile.root);
     // There is no way out of this network, and nothing left to fetch.
     let status = process::run(unshare.env("CARGO_NET_OFFLINE", "true"))?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    Ok(process::exit_code(status))
 }
 
 /// Starts our own engine in the namespaces this process is in.

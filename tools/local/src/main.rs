@@ -221,9 +221,7 @@ fn run_told(profile: &Profile, up: &mut Up, command: &mut std::process::Command)
         .env("CARGO_LAMBDA", &up.tools.cargo_lambda.program)
         .env("PG_BIN", &up.tools.postgres.bin)
         .env("PATH", up.tools.cargo_lambda.path()?);
-    let status = up.stack.run(command)?;
-    // Ended by a signal: no code to pass on.
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    Ok(process::exit_code(up.stack.run(command)?))
 }
 
 /// Runs the functions in containers until Ctrl-C.
@@ -291,8 +289,7 @@ fn with_release_tools(command: &[OsString]) -> Result<u8> {
     let path = std::env::join_paths(
         [tools::sam()?].into_iter().chain(std::env::split_paths(&tools::cargo_lambda_with_zig()?.path()?)),
     )?;
-    let status = process::run(to_run(command)?.env("PATH", path))?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    Ok(process::exit_code(process::run(to_run(command)?.env("PATH", path))?))
 }
 
 /// A file that runs outside a transaction is held to what one that breaks off halfway must keep to.

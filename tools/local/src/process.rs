@@ -28,6 +28,11 @@ impl Process {
     }
 }
 
+/// What to end with after a command: 1 when a signal ended it, and there is no code to pass on.
+pub(crate) fn exit_code(status: ExitStatus) -> u8 {
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
 /// Waits for the command's end; on Ctrl-C, stops it and what it started.
 pub(crate) fn run(command: &mut Command) -> Result<ExitStatus> {
     let mut child = command.spawn().with_context(|| format!("cannot start {}", name(command)))?;
