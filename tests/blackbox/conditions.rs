@@ -143,7 +143,7 @@ async fn a_condition_tells_nothing_of_another_users_task() {
 #[tokio::test]
 async fn of_racing_changes_to_one_state_one_is_made() {
     let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
-    let user = Api::shared().user().await.at(&watch.api);
+    let user = watch.user().await;
     for _ in 0..10 {
         let (path, tag) = task(&user).await;
         let titles: Vec<String> = (0..8).map(|number| format!("after {number}")).collect();
@@ -158,7 +158,7 @@ async fn of_racing_changes_to_one_state_one_is_made() {
 #[tokio::test]
 async fn a_change_and_a_deletion_of_one_state_are_not_both_made() {
     let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
-    let user = Api::shared().user().await.at(&watch.api);
+    let user = watch.user().await;
     for _ in 0..10 {
         let (path, tag) = task(&user).await;
         let (changed, deleted) =

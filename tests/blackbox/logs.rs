@@ -64,7 +64,7 @@ async fn no_secret_is_in_any_line_at_any_level() {
 #[tokio::test]
 async fn every_request_has_one_line_that_says_what_became_of_it() {
     let watch = Watch::start(&Settings::of_the_stack());
-    let user = Api::shared().user().await.at(&watch.api);
+    let user = watch.user().await;
     let task = user.task("x").await;
     let path = format!("/tasks/{}", task["id"].as_str().unwrap());
     user.get(&path).await.expect(200);
@@ -111,7 +111,7 @@ async fn metrics_are_counted_for_the_stage_from_the_requests_lines() {
     let (relay, settings) = Settings::of_the_stack().relayed().await;
     // The level has no say in what is counted.
     let watch = Watch::start(&settings.clone().with("STAGE", "test").with("AWS_LAMBDA_LOG_LEVEL", "error"));
-    let user = Api::shared().user().await.at(&watch.api);
+    let user = watch.user().await;
     user.get("").await.expect(200);
     user.api.sign_in(&user.email, "wrong password").await.expect(401);
     user.api.send(Method::GET, &user.path(""), None, None).await.expect(401);

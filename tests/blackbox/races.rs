@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, PASSWORD, Reply, User, fresh_email},
+    api::{PASSWORD, Reply, User, fresh_email},
     database::{column, connect, direct_url},
     watch::{Settings, Watch},
 };
@@ -12,7 +12,7 @@ use tests::{
 /// The API with four processes a function, and a user of it.
 async fn side_by_side() -> (Watch, User) {
     let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
-    let user = Api::shared().user().await.at(&watch.api);
+    let user = watch.user().await;
     (watch, user)
 }
 
@@ -99,7 +99,7 @@ async fn of_two_racing_password_changes_with_one_token_one_wins() {
 #[tokio::test]
 async fn of_two_users_who_want_one_address_one_gets_it() {
     let (watch, one) = side_by_side().await;
-    let other = Api::shared().user().await.at(&watch.api);
+    let other = watch.user().await;
     let change = json!({"current_password": PASSWORD, "email": fresh_email()});
     let replies = join_all([&one, &other].map(|user| user.put("", &change))).await;
     assert_eq!((count(&replies, 200), count(&replies, 409)), (1, 1));

@@ -114,11 +114,11 @@ async fn a_rotated_database_password_needs_no_restart() {
     };
     let database = connect(superuser.as_str()).await.unwrap();
     role(&database, "rotated", "before").await;
-    let relay = Relay::to(superuser.port().unwrap()).await;
+    let (relay, url) = Relay::before(&url_as("rotated", "before")).await;
     let store = ParameterStore::start().await;
-    let settings = Settings::of_the_stack().with("DATABASE_URL", &relay.url(&url_as("rotated", "before")));
+    let settings = Settings::of_the_stack().with("DATABASE_URL", &url);
     let watch = Watch::start(&store.holding(&settings, &["DATABASE_URL"]).await);
-    let user = Api::shared().user().await.at(&watch.api);
+    let user = watch.user().await;
     user.get("").await.expect(200);
 
     database.batch_execute("ALTER ROLE rotated PASSWORD 'after'").await.unwrap();

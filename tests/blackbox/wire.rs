@@ -24,20 +24,15 @@ async fn relayed() -> (Relay, Watch) {
     (relay, watch)
 }
 
-/// A user of the API behind the relay: signed up elsewhere, so that nothing has gone over the wire.
-async fn user_of(watch: &Watch) -> User {
-    Api::shared().user().await.at(&watch.api)
-}
-
 #[tokio::test]
 async fn a_warm_request_is_one_round_trip_on_every_route() {
     let (relay, watch) = relayed().await;
-    let user = user_of(&watch).await;
+    let user = watch.user().await;
     let mut routes = routes();
     routes.sort_by_key(|route| route.function == "user-delete");
     for route in routes {
         // Once to warm it up, for a user it may delete, then once to count.
-        let victim = user_of(&watch).await;
+        let victim = watch.user().await;
         request(&victim, &route).await;
         let before = relay.round_trips();
         request(&user, &route).await;
@@ -76,7 +71,7 @@ async fn request(user: &User, route: &Route) {
 #[tokio::test]
 async fn a_failed_sign_in_is_a_second_round_trip_and_so_is_forgetting_it() {
     let (relay, watch) = relayed().await;
-    let user = user_of(&watch).await;
+    let user = watch.user().await;
     let round_trips = async |password: &str, status: u16| {
         let before = relay.round_trips();
         user.api.sign_in(&user.email, password).await.expect(status);
@@ -93,7 +88,7 @@ async fn a_failed_sign_in_is_a_second_round_trip_and_so_is_forgetting_it() {
 #[tokio::test]
 async fn a_connection_that_was_cut_is_opened_again() {
     let (relay, watch) = relayed().await;
-    let user = user_of(&watch).await;
+    let user = watch.user().await;
     user.get("").await.expect(200);
     let connections = relay.connections();
     for _ in 0..3 {
@@ -106,7 +101,7 @@ async fn a_connection_that_was_cut_is_opened_again() {
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_repeated_and_done_once() {
     let (relay, watch) = relayed().await;
-    let user = user_of(&watch).await;
+    let user = watch.user().await;
     let elsewhere = user.at(&Api::shared());
 
     let lost = async |method: Method, rest: &str, body: Option<Value>| {
@@ -149,7 +144,7 @@ async fn a_write_whose_answer_was_lost_is_repeated_and_done_once() {
 #[tokio::test]
 async fn a_deletion_that_could_not_be_sent_at_first_is_no_repeat() {
     let (relay, watch) = relayed().await;
-    let user = user_of(&watch).await;
+    let user = watch.user().await;
     let path = format!("/tasks/{}", user.id);
     user.delete(&path).await.expect(403);
     relay.refuse(true);
@@ -180,7 +175,7 @@ async fn a_sign_up_that_meets_its_own_first_attempt_is_no_conflict() {
 #[tokio::test]
 async fn an_outage_shorter_than_the_budget_goes_unnoticed_and_a_longer_one_is_a_503() {
     let (relay, watch) = relayed().await;
-    let user = user_of(&watch).await;
+    let user = watch.user().await;
     user.get("/tasks").await.expect(200);
 
     relay.refuse(true);
@@ -201,7 +196,7 @@ async fn an_outage_shorter_than_the_budget_goes_unnoticed_and_a_longer_one_is_a_
 #[tokio::test]
 async fn a_connection_that_swallows_everything_is_given_up_for_another() {
     let (relay, watch) = relayed().await;
-    let user = user_of(&watch).await;
+    let user = watch.user().await;
     user.task("before").await;
     relay.swallow(true);
     let body = json!({"title": "once"});

@@ -39,15 +39,10 @@ struct Wire {
 }
 
 impl Relay {
-    /// Listens on a free port of 127.0.0.1.
-    pub async fn to(target: u16) -> Self {
-        Self::listening_on(Ipv4Addr::LOCALHOST, target).await
-    }
-
-    /// Listens before the port of a URL; the URL by which it is reached.
+    /// Listens on a free port of 127.0.0.1, before the port of a URL; the URL by which it is reached.
     pub async fn before(url: &str) -> (Self, String) {
         let parsed: reqwest::Url = url.parse().expect("a URL");
-        let relay = Self::to(parsed.port().expect("a port")).await;
+        let relay = Self::listening_on(Ipv4Addr::LOCALHOST, parsed.port().expect("a port")).await;
         let url = relay.url(url);
         (relay, url)
     }

@@ -16,7 +16,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{api::Api, relay::Relay, workspace::root};
+use crate::{
+    api::{Api, User},
+    relay::Relay,
+    workspace::root,
+};
 
 /// How long the emulator may take to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,6 +120,11 @@ impl Watch {
             sleep(Duration::from_millis(50));
         }
         watch
+    }
+
+    /// A user of this API who has signed up at the stack's: no function has started, nothing has been logged.
+    pub async fn user(&self) -> User {
+        Api::shared().user().await.at(&self.api)
     }
 
     /// All that the functions and the emulator have printed.
