@@ -1,10 +1,9 @@
 //! What holds for any input at all, from the event to the answer.
 
-use auth::{PublicKeys, SigningKey, TokenPolicy, Verifier};
+use auth::{PublicKeys, SigningKey, TokenLifetime, TokenPolicy, Verifier};
 use domain::{Description, Email, Password, PasswordAttempt, TaskId, Title, UserId};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 use crate::{Problem, Request, Response, invoke, no_content, nullable, optional, read_cursor, required, write_cursor};
 
@@ -115,7 +114,7 @@ async fn parse_all(verifier: &Verifier, request: &Request) -> Result<Response, P
 
 impl crate::State for Verifier {
     async fn start() -> Result<Self, crate::Error> {
-        let policy = TokenPolicy { issuer: "i".into(), audience: "a".into(), lifetime: Duration::ZERO };
+        let policy = TokenPolicy { issuer: "i".into(), audience: "a".into(), lifetime: TokenLifetime::default() };
         let keys: PublicKeys = SigningKey::generate().unwrap().public().to_string().parse().unwrap();
         Ok(Verifier::new(&keys, &policy).unwrap())
     }

@@ -6,6 +6,7 @@
 
 mod email;
 mod id;
+mod number;
 mod password;
 mod task;
 mod text;
@@ -14,6 +15,7 @@ mod user;
 
 pub use email::Email;
 pub use id::{TaskId, UserId};
+pub use number::whole_number;
 pub use password::{Password, PasswordAttempt, PasswordHash};
 pub use task::{NewTask, Page, PageRequest, PageSize, Position, Precondition, Task, TaskChanges, Version};
 pub use text::{Description, Title};
