@@ -190,6 +190,7 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::BodyTooLarge => "body_too_large",
         Problem::UnsupportedMediaType => "unsupported_media_type",
         Problem::Unprocessable(_) => "unprocessable",
+        Problem::KeyReused => "key_reused",
         Problem::TooManyAttempts(_) => "too_many_attempts",
         Problem::Unavailable => "unavailable",
         Problem::Internal(_) => "internal",
