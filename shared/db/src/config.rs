@@ -1,8 +1,4 @@
-use std::{
-    io,
-    str::FromStr,
-    time::Duration,
-};
+use std::{io, str::FromStr, time::Duration};
 
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::{MakeTlsConnector, TlsStream};
@@ -302,7 +298,8 @@ mod tests {
         ] {
             assert_eq!(with(query), None, "{query}");
         }
-        let config = Config::new(&format!(" postgres://owner:p%40ss@{HOST}:6543/app?sslmode=require\r\n"), None).unwrap();
+        let config =
+            Config::new(&format!(" postgres://owner:p%40ss@{HOST}:6543/app?sslmode=require\r\n"), None).unwrap();
         assert_eq!((config.host(), config.port(), config.user(), config.database()), (HOST, 6543, "owner", "app"));
         assert_eq!(config.postgres.get_password(), Some(&b"p@ss"[..]));
         let short = Config::new("postgresql://owner:x@localhost", None).unwrap();
@@ -331,10 +328,13 @@ mod tests {
         assert_eq!(with("connect_timeout=soon"), bad("connect_timeout"));
         assert_eq!(with("sslrootcert=/etc/ca.pem"), Some(InvalidConfig::CertificateInUrl));
         assert_eq!(invalid("postgresql://host/app"), Some(InvalidConfig::Missing("user")));
-        for hostless in ["postgresql://u:p@/app", "postgresql://u:p@%2Frun%2Fpostgresql/app", "postgresql://u:p@h,/app"] {
+        for hostless in ["postgresql://u:p@/app", "postgresql://u:p@%2Frun%2Fpostgresql/app", "postgresql://u:p@h,/app"]
+        {
             assert_eq!(invalid(hostless), Some(InvalidConfig::Missing("host")), "{hostless}");
         }
-        for no_url in ["", "postgresql:", "mysql://u:hunter2@h/d", "host=h user=u password=hunter2", "psql 'postgresql://u@h/d'"] {
+        for no_url in
+            ["", "postgresql:", "mysql://u:hunter2@h/d", "host=h user=u password=hunter2", "psql 'postgresql://u@h/d'"]
+        {
             assert_eq!(invalid(no_url), Some(InvalidConfig::Url), "{no_url}");
         }
     }
