@@ -7,8 +7,9 @@
 //! is the same for an address without an account.
 //!
 //! Each count also holds the hash of the address alone, so that all of an address's can be found: they go when its
-//! account goes, and an account starts with none. What is a day old is swept by whoever tries to sign in, whoever it
-//! belongs to. Nothing else runs by itself here: where nobody tries, it stays, and counts for nothing.
+//! account goes, and an account starts with none. What is a day old is swept by whoever tries to sign in, signs up or
+//! gives the current password, whomever it belongs to. Nothing runs by itself here: until somebody does one of these, it
+//! stays in the table, and counts for nothing.
 //!
 //! Once an address has a failure, an attempt counts as one more *before* its password is verified, in the statement
 //! that looks the account up: attempts that run side by side cannot slip past the limit together. Of an address
@@ -122,6 +123,7 @@ macro_rules! sweep_failures {
             WHERE key IN (
                 SELECT key FROM signin_failures
                 WHERE failed_at <= CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
+                  AND statement_timestamp() < $1
                   AND key NOT IN (SELECT key FROM ",
             $changed,
             ")
@@ -156,12 +158,14 @@ macro_rules! state {
                            + least(900, power(2, least(excess, 10)))) FILTER (WHERE excess >= 0) AS wait
                 FROM failed
             ), counted AS (",
-            count_failure!("counts, state WHERE has_failures AND coalesce(wait, 0) <= 0"),
+            count_failure!(
+                "counts, state WHERE has_failures AND coalesce(wait, 0) <= 0 AND statement_timestamp() < $1"
+            ),
             " RETURNING key
             ), swept AS (",
             sweep_failures!("counted"),
             ")
-            SELECT account.*, has_failures, wait::float8 AS wait
+            SELECT statement_timestamp() AS clock, account.*, has_failures, wait::float8 AS wait
             FROM state
             LEFT JOIN account ON true"
         )
@@ -174,9 +178,9 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn signin_state(&self, email: &Email, client: &ClientAddress) -> Result<SigninState, Error> {
-        let sql = state!("email = $1", "$1", "$2");
-        let rows = self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await?;
-        state(rows.first(), email.as_str(), client)
+        let sql = state!("email = $2", "$2", "$3");
+        let (row, _) = self.write(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await?;
+        state(&row, email.as_str(), client)
     }
 
     /// The caller's account, and whether its password may be tried now.
@@ -184,13 +188,12 @@ impl Database {
     /// # Errors
     /// [`Error::TokenDead`].
     pub async fn reauthentication_state(&self, caller: Caller, client: &ClientAddress) -> Result<SigninState, Error> {
-        let sql = state!("id = $1 AND token_version = $2", "(SELECT email FROM account)", "$3");
+        let sql = state!("id = $2 AND token_version = $3", "(SELECT email FROM account)", "$4");
         let params: Params<'_> =
             &[(caller.user.as_uuid(), Type::UUID), (&caller.token_version.0, Type::INT4), (&client.0, Type::TEXT)];
-        let rows = self.query(sql, params).await?;
-        let row = rows.first();
-        let email = row.map(|row| row.try_get::<_, Option<String>>("email")).transpose()?.flatten();
-        state(row, &email.ok_or(Error::TokenDead)?, client)
+        let (row, _) = self.write(sql, params).await?;
+        let email = row.try_get::<_, Option<String>>("email")?.ok_or(Error::TokenDead)?;
+        state(&row, &email, client)
     }
 
     /// Counts the failure, unless it has been counted before.
@@ -201,8 +204,14 @@ impl Database {
         if state.counted {
             return Ok(());
         }
-        let sql = concat!("WITH ", counts!("$1", "$2"), " ", count_failure!("counts"));
-        self.query(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
+        let sql = concat!(
+            "WITH ",
+            counts!("$2", "$3"),
+            ", counted AS (",
+            count_failure!("counts WHERE statement_timestamp() < $1"),
+            ") SELECT statement_timestamp() AS clock"
+        );
+        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
     }
 
     /// Forgets the failures of the address from this client and from anywhere, if there were any.
@@ -215,16 +224,22 @@ impl Database {
         }
         let sql = concat!(
             "WITH ",
-            counts!("$1", "$2"),
-            " DELETE FROM signin_failures
-            WHERE key IN (SELECT key FROM signin_failures JOIN counts USING (key) ORDER BY key FOR UPDATE OF signin_failures)"
+            counts!("$2", "$3"),
+            ", forgotten AS (
+                DELETE FROM signin_failures
+                WHERE key IN (
+                    SELECT key FROM signin_failures JOIN counts USING (key)
+                    WHERE statement_timestamp() < $1
+                    ORDER BY key
+                    FOR UPDATE OF signin_failures
+                )
+            ) SELECT statement_timestamp() AS clock"
         );
-        self.query(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
+        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
     }
 }
 
-fn state(row: Option<&Row>, email: &str, client: &ClientAddress) -> Result<SigninState, Error> {
-    let row = row.ok_or_else(|| Error::Defect("none: no row of state".to_owned()))?;
+fn state(row: &Row, email: &str, client: &ClientAddress) -> Result<SigninState, Error> {
     let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
         Some(id) => Some(Account {
             id: id.into(),
