@@ -136,7 +136,8 @@ macro_rules! sweep_failures {
 }
 pub(crate) use sweep_failures;
 
-/// Finds the account, counts the attempt at it if there were failures before, and sweeps.
+/// Finds the account, counts the attempt at it if there were failures before, and sweeps. Counts of another day are
+/// locked, too: the statement may be about to count in them.
 macro_rules! state {
     ($account:literal, $email:literal, $client:literal) => {
         concat!(
@@ -149,7 +150,6 @@ macro_rules! state {
                 SELECT failed_at, failures - allowed AS excess
                 FROM signin_failures
                 JOIN counts USING (key)
-                WHERE failed_at > CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
                 ORDER BY key
                 FOR UPDATE OF signin_failures
             ), state AS (
@@ -157,6 +157,7 @@ macro_rules! state {
                        max(extract(epoch FROM failed_at - CURRENT_TIMESTAMP AT TIME ZONE 'UTC')
                            + least(900, power(2, least(excess, 10)))) FILTER (WHERE excess >= 0) AS wait
                 FROM failed
+                WHERE failed_at > CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
             ), counted AS (",
             count_failure!(
                 "counts, state WHERE has_failures AND coalesce(wait, 0) <= 0 AND statement_timestamp() < $1"
