@@ -135,10 +135,10 @@ async fn get(path: &str, headers: &[(&str, &str)]) -> (Reply, usize) {
         request = request.header(*name, *value);
     }
     let response = response(request).await;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let (url, status, headers) = (response.url().clone(), response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.unwrap();
     let body = Value::from(String::from_utf8_lossy(&bytes));
-    (Reply { status, headers, body }, bytes.len())
+    (Reply { url, status, headers, body }, bytes.len())
 }
 
 #[tokio::test]

@@ -55,6 +55,13 @@ impl Request {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The reference, which is relative to the path as the contract writes it, relative to the request's own URL
+    /// (RFC 3986, section 5.2). They differ when there is a slash at its end: it is one segment more.
+    pub(crate) fn relative(&self, reference: &str) -> String {
+        let slashes = self.path.len() - self.path.trim_end_matches('/').len();
+        "../".repeat(slashes) + reference
+    }
+
     /// A header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
@@ -208,6 +215,19 @@ pub(crate) mod tests {
         assert_eq!(bearer("bEaReR  abc "), Some("abc".to_owned()));
         for value in ["", "abc", "Bearer", "Bearer ", "Basic abc", "Bearerabc"] {
             assert_eq!(bearer(value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_reference_leads_to_the_same_place_from_a_path_with_slashes_at_its_end() {
+        for (path, reference) in [
+            ("/users/signup", "1"),
+            ("/dev/users/signup", "1"),
+            ("/users/signup/", "../1"),
+            ("/dev/users/signup//", "../../1"),
+            ("", "1"),
+        ] {
+            assert_eq!(request(serde_json::json!({"rawPath": path})).relative("1"), reference, "{path:?}");
         }
     }
 
