@@ -50,9 +50,10 @@ impl Request {
         }
     }
 
-    /// What stands behind the last slash of the path, as it was sent.
+    /// What stands last in the path, as it was sent; empty when nothing does. What comes before it is anybody's guess:
+    /// a stage is in the path, a base path that a proxy has taken off is not.
     pub(crate) fn last_segment(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
+        self.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
     }
 
     /// The reference, which is relative to the path as the contract writes it, relative to the request's own URL
@@ -60,6 +61,17 @@ impl Request {
     pub(crate) fn relative(&self, reference: &str) -> String {
         let slashes = self.path.len() - self.path.trim_end_matches('/').len();
         "../".repeat(slashes) + reference
+    }
+
+    /// The file that the route names, where it has an `{asset}`.
+    pub(crate) fn asset_in_path(&self) -> Option<&str> {
+        self.path_parameters.get("asset").map(String::as_str)
+    }
+
+    /// The file that the query names.
+    pub(crate) fn asset_in_query(&self) -> Option<String> {
+        let mut parameters = form_urlencoded::parse(self.query.as_bytes());
+        parameters.find_map(|(name, value)| (name == "asset").then(|| value.into_owned()))
     }
 
     /// A header, by its lower-case name.
