@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic)]
 
 pub mod api;
+pub mod base_path;
 pub mod browser;
 pub mod database;
 pub mod operate;
