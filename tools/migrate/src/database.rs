@@ -125,17 +125,21 @@ impl Endpoint {
     }
 }
 
-/// Whether another attempt may find it gone. Neon's proxy says XX000 to everything, a compute that wakes among it.
+/// Whether another attempt may find it gone.
 fn passes(error: &ConnectError) -> bool {
     match (error, error.refusal()) {
         (ConnectError::Network(_), _) => true,
-        (_, Some(refusal)) => {
-            ["08", "53", "57", "58", "XX"].iter().any(|class| refusal.code().code().starts_with(class))
-        }
+        (_, Some(refusal)) => is_passing(refusal.code().code()),
         (ConnectError::Postgres(error), None) => {
             error.is_closed() || causes(error).any(|cause| cause.is::<io::Error>())
         }
     }
+}
+
+/// Whether a server that refuses a connection with this SQLSTATE may take a later one. Neon's proxy says XX000 whatever
+/// is the matter, also while a compute wakes.
+fn is_passing(sqlstate: &str) -> bool {
+    ["08", "53", "57", "58", "XX"].iter().any(|class| sqlstate.starts_with(class))
 }
 
 /// A row of the table.
@@ -487,6 +491,16 @@ mod tests {
             let message = refusal(url);
             assert!(message.starts_with("the database URL is not a PostgreSQL connection URL"), "{message}");
             assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_stays() {
+        for passing in ["XX000", "57P03", "57P01", "08006", "08P01", "53300", "58030"] {
+            assert!(is_passing(passing), "{passing}");
+        }
+        for lasting in ["28P01", "28000", "3D000", "42501", "0A000", "55000"] {
+            assert!(!is_passing(lasting), "{lasting}");
         }
     }
 
