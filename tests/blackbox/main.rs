@@ -12,6 +12,7 @@ mod events;
 mod house;
 mod logs;
 mod migrate;
+mod migrate_role;
 mod operate;
 mod paging;
 mod pasted;
