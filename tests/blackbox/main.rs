@@ -13,6 +13,7 @@ mod logs;
 mod migrate;
 mod operate;
 mod paging;
+mod pasted;
 mod proxy;
 mod races;
 mod readme;
