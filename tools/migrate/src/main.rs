@@ -52,6 +52,11 @@ enum Command {
     Status,
 }
 
+/// What a setting says: white space around it is not part of it, and an empty one is not set.
+fn setting(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
 /// Up to a day, so that no deadline overflows.
 fn seconds() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(0..=86_400)
@@ -82,10 +87,11 @@ impl Cli {
         let migrations = Migrations::read(&self.source)?;
         let url = self
             .database_url
-            .filter(|url| !url.is_empty())
+            .as_deref()
+            .and_then(setting)
             .context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
-        let ca_file = self.ca_file.filter(|file| !file.is_empty()).map(PathBuf::from);
-        let endpoint = Endpoint::new(&url, ca_file.as_deref())?;
+        let ca_file = self.ca_file.as_deref().and_then(setting).map(PathBuf::from);
+        let endpoint = Endpoint::new(url, ca_file.as_deref())?;
         let mut database = Database::connect(&endpoint, Duration::from_secs(self.connect_timeout)).await?;
 
         match self.command {
