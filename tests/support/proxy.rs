@@ -261,7 +261,7 @@ fn user(start_up: &[u8]) -> String {
     String::from_utf8_lossy(pair[1]).into_owned()
 }
 
-/// Says why, and ends the connection. There is no severity but this one.
+/// Says why, and ends the connection. All that the proxy says has this severity and this SQLSTATE.
 async fn end(mut client: impl AsyncWrite + Unpin, message: &str) -> io::Result<()> {
     let fields = format!("SERROR\0VERROR\0CXX000\0M{message}\0\0");
     let length = u32::try_from(4 + fields.len()).expect("a message");
