@@ -16,6 +16,7 @@ mod migrate_role;
 mod operate;
 mod paging;
 mod pasted;
+mod proxy;
 mod races;
 mod readme;
 mod schema;

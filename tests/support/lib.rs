@@ -8,6 +8,7 @@ pub mod browser;
 pub mod database;
 pub mod operate;
 pub mod origins;
+pub mod proxy;
 pub mod relay;
 pub mod store;
 pub mod template;
