@@ -39,9 +39,8 @@ async fn run(checkout: &Checkout, script: &str, variables: &[(&str, &str)]) -> S
 #[tokio::test]
 async fn a_stage_is_made_released_again_given_other_keys_and_removed_as_the_page_says() {
     let checkout = Checkout::create().await;
-    let [pooled, direct] = checkout.addresses();
     // Nobody waits for an hour.
-    let variables = [("DATABASE_URL", &*pooled), ("DATABASE_URL_UNPOOLED", &*direct), ("TOKEN_LIFETIME_SECONDS", "0")];
+    let variables = [("ADDRESS", checkout.owner()), ("TOKEN_LIFETIME_SECONDS", "0")];
     let said = run(&checkout, &blocks("deploy.md", "sh test").concat(), &variables).await;
     assert!(said.contains("would be applied") && said.contains("nothing to apply"), "{said}");
     assert_eq!(said.matches("dev is released: ").count(), 6, "{said}");
@@ -52,9 +51,8 @@ async fn a_stage_is_made_released_again_given_other_keys_and_removed_as_the_page
 #[tokio::test]
 async fn the_page_on_operating_shows_the_databases_tables() {
     let checkout = Checkout::create().await;
-    let [_, direct] = checkout.addresses();
-    let said =
-        run(&checkout, &blocks("operations.md", "sh test").concat(), &[("DATABASE_URL_UNPOOLED", &direct)]).await;
+    let variables = [("DATABASE_URL_UNPOOLED", checkout.owner())];
+    let said = run(&checkout, &blocks("operations.md", "sh test").concat(), &variables).await;
     assert!(said.contains("Slow queries") && !said.contains("not to be had"), "{said}");
 }
 

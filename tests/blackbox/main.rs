@@ -13,6 +13,7 @@ mod logs;
 mod migrate;
 mod operate;
 mod paging;
+mod pooler;
 mod races;
 mod readme;
 mod schema;

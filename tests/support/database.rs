@@ -25,6 +25,13 @@ pub fn direct_url() -> Result<String> {
     variable("DATABASE_URL_UNPOOLED")
 }
 
+/// The same as the superuser, whose password is the owner's.
+pub fn superusers_url() -> Result<String> {
+    let mut url: Url = direct_url()?.parse()?;
+    url.set_username("postgres").map_err(|()| anyhow!("no user can be named"))?;
+    Ok(url.into())
+}
+
 /// The file with the certificate that the stack's certificates are signed with.
 pub fn ca_file() -> Result<PathBuf> {
     variable("DATABASE_CA_FILE").map(PathBuf::from)
@@ -98,10 +105,23 @@ impl Scratch {
         let mut url: Url = direct_url()?.parse()?;
         url.set_path(&name);
         // A killed run leaves its databases behind, and process ids come round.
-        let admin = connect(&direct_url()?).await?;
-        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
-        admin.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        remove(&name).await?;
+        let admin = connect(&superusers_url()?).await?;
+        admin.batch_execute(&format!("CREATE DATABASE {name} OWNER {}", url.username())).await?;
         Ok(Self { name, url })
+    }
+
+    /// An empty database whose owner is its own, and may make roles, as the owner of one of Neon's.
+    pub async fn owned() -> Result<Self> {
+        let mut scratch = Self::create().await?;
+        let (name, owner) = (scratch.name.clone(), format!("{}_owner", scratch.name));
+        let password = scratch.url.password().unwrap_or_default().to_owned();
+        let sql = format!(
+            "CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD '{password}'; ALTER DATABASE {name} OWNER TO {owner}"
+        );
+        connect(&superusers_url()?).await?.batch_execute(&sql).await?;
+        scratch.url.set_username(&owner).map_err(|()| anyhow!("no user can be named"))?;
+        Ok(scratch)
     }
 
     /// A database with the product's migrations in it.
@@ -128,19 +148,31 @@ impl Scratch {
         connect(self.url()).await
     }
 
+    /// The functions' role in it.
+    pub fn functions_role(&self) -> String {
+        format!("{}_functions", self.name)
+    }
+
     /// Runs `migrate --source SOURCE ARGUMENTS…` on it.
     pub async fn migrate(&self, source: &Path, arguments: &[&str]) -> Result<Run> {
         Migrate::new(self.url(), source)?.run(arguments).await
     }
 }
 
+/// Removes a scratch database, and the roles that are its own.
+async fn remove(name: &str) -> Result<()> {
+    let admin = connect(&superusers_url()?).await?;
+    admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+    Ok(admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_functions, {name}_owner")).await?)
+}
+
 impl Drop for Scratch {
     /// On a thread of its own, since the test's runtime may be on its way out.
     fn drop(&mut self) {
-        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let name = self.name.clone();
         let dropped = thread::spawn(move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async { Ok(connect(&direct_url()?).await?.batch_execute(&statement).await?) })
+            runtime.block_on(remove(&name))
         })
         .join();
         match dropped {
