@@ -185,7 +185,7 @@ async fn a_stage_of_the_first_release_gets_the_role_by_an_empty_answer_and_is_no
         checkout.store.put(&checkout.name(parameter), owners).await;
     }
     let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
-    assert!(complaint.contains("is the owner's role") && complaint.contains("make secrets STAGE=dev"), "{complaint}");
+    assert!(complaint.contains("is a role that may change the schema") && complaint.contains("make secrets STAGE=dev"), "{complaint}");
 
     // Where the pooler is, is known from before.
     checkout.run(&["secrets", "set"], "\n", &[("POOLER", "")]).await.succeeded();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use reqwest::Url;
 use tests::{
+    api::Api,
     database::{column, connect, superusers_url},
     watch::Settings,
 };
@@ -81,4 +82,19 @@ async fn a_changed_password_is_known_to_the_pooler_at_once() {
     assert_eq!(log_in("second").await.unwrap(), ["changing"]);
     assert!(log_in("first").await.is_err());
     database.batch_execute("DROP ROLE changing").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_with_ten_thousand_tasks_is_deleted_within_the_limits() {
+    let user = Api::shared().user().await;
+    let tasks = format!(
+        "INSERT INTO tasks (user_id, title, description)
+         SELECT '{}', 'task ' || number, repeat('x', 1000) FROM generate_series(1, 10000) AS number",
+        user.id
+    );
+    let database = superuser().await;
+    database.batch_execute(&tasks).await.unwrap();
+    user.delete("").await.expect(204);
+    let left = format!("SELECT count(*)::text FROM tasks WHERE user_id = '{}'", user.id);
+    assert_eq!(column(&database, &left).await.unwrap(), ["0"]);
 }

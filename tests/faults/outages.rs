@@ -156,13 +156,13 @@ async fn freeze_processes(stage: &mut Stage) -> u32 {
     u32::try_from(processes.functions().len()).unwrap()
 }
 
-/// Others hold every connection of the pool for 3 s, and the pooler lets nobody wait longer than 1 s.
+/// Others hold every connection of the pool for 1.4 s, and the pooler lets nobody wait longer than 1 s.
 async fn fill_the_pool(stage: &mut Stage) -> u32 {
     /// `default_pool_size`.
     const POOL: usize = 64;
     stage.database.set_pooler("query_wait_timeout", 1).await;
     let holders = join_all((0..POOL).map(|_| stage.database.pooled())).await;
-    join_all(holders.iter().map(|holder| holder.batch_execute("SELECT pg_sleep(3)"))).await;
+    join_all(holders.iter().map(|holder| holder.batch_execute("SELECT pg_sleep(1.4)"))).await;
     stage.database.set_pooler("query_wait_timeout", 120).await;
     sleep(Duration::from_secs(1)).await;
     1

@@ -83,7 +83,7 @@ pub(crate) fn migrate(profile: &Profile, settings: &Settings, postgres: &Postgre
     };
     run("up", &[])?;
     let superuser = url(SUPERUSER, &postgres.password, profile.postgres_port());
-    run("role", &[("DATABASE_URL_UNPOOLED", &superuser), ("ROLE_PASSWORD", &postgres.functions_password)])
+    run("role", &[("DATABASE_URL_UNPOOLED", &superuser), ("FUNCTIONS_PASSWORD", &postgres.functions_password)])
 }
 
 /// Starts `cargo lambda watch` and waits until the API answers.

@@ -27,7 +27,8 @@ const LOGIN_PATIENCE: Duration = Duration::from_secs(15);
 const LOGIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a role may do, and its limits in milliseconds.
-const ROLE: &str = "SELECT pg_has_role(current_user, datdba, 'MEMBER') AS may_change_schema,
+const ROLE: &str = "SELECT
+    pg_has_role(current_user, datdba, 'MEMBER') OR has_schema_privilege('public', 'CREATE') AS may_change_schema,
     (SELECT setting::int8 FROM pg_settings WHERE name = 'statement_timeout') AS statement_timeout,
     (SELECT setting::int8 FROM pg_settings WHERE name = 'lock_timeout') AS lock_timeout
     FROM pg_database WHERE datname = current_database()";
@@ -85,6 +86,8 @@ pub(crate) async fn set(store: &Store, wishes: &Wishes) -> anyhow::Result<()> {
         put(store, Setting::DatabaseUrl, functions.as_str()).await?;
         let renewed = async {
             database.make_role(&password).await?;
+            // This teaches the pooler the new password, too: with the old one it would open no connection any more, and
+            // would not try again for a while.
             log_in(functions.as_str(), LOGIN_PATIENCE).await
         };
         renewed.await.context("the new password is stored, and not known to work: run this again without RENEW")?;
@@ -160,7 +163,8 @@ async fn log_in(url: &str, patience: Duration) -> anyhow::Result<()> {
         // None is 0.
         Ok(u128::try_from(milliseconds).is_ok_and(|is| is > 0 && is <= limit.as_millis()))
     };
-    ensure!(!row.try_get::<_, bool>("may_change_schema")?, "this is the owner's role, which may change the schema, and not the functions'");
+    ensure!(!row.try_get::<_, bool>("may_change_schema")?, "{} is a role that may change the schema, and not the functions' own",
+        config.user());
     ensure!(
         within(db::STATEMENT_TIMEOUT, "statement_timeout")? && within(db::LOCK_TIMEOUT, "lock_timeout")?,
         "the limits of the functions' role are not in force"
