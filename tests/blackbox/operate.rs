@@ -185,7 +185,10 @@ async fn a_stage_of_the_first_release_gets_the_role_by_an_empty_answer_and_is_no
         checkout.store.put(&checkout.name(parameter), owners).await;
     }
     let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
-    assert!(complaint.contains("is a role that may change the schema") && complaint.contains("make secrets STAGE=dev"), "{complaint}");
+    assert!(
+        complaint.contains("is a role that may change the schema") && complaint.contains("make secrets STAGE=dev"),
+        "{complaint}"
+    );
 
     // Where the pooler is, is known from before.
     checkout.run(&["secrets", "set"], "\n", &[("POOLER", "")]).await.succeeded();
@@ -244,7 +247,11 @@ async fn a_renewed_password_reaches_functions_that_run() {
     while user.get("").await.status != 200 {
         assert!(Instant::now() < deadline, "{}", watch.output());
     }
-    let starts = watch.requests().iter().filter(|line| line["route"] == "GET /users/{user_id}" && line["cold_start"] == true).count();
+    let starts = watch
+        .requests()
+        .iter()
+        .filter(|line| line["route"] == "GET /users/{user_id}" && line["cold_start"] == true)
+        .count();
     assert_eq!(starts, 1, "the function has found it by itself");
 }
 

@@ -93,7 +93,9 @@ async fn a_setting_that_is_not_to_be_had_is_named_when_the_function_starts() {
 
 /// A role of the database's own for one test, which may do what the API's role may.
 async fn role(database: &Client, name: &str, password: &str) {
-    let sql = format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE task_api_functions");
+    let sql = format!(
+        "DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE task_api_functions"
+    );
     database.batch_execute(&sql).await.unwrap();
 }
 

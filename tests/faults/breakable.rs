@@ -96,8 +96,7 @@ impl Breakable {
     /// Waits until statements come through the pooler: it does not ask a database that was away for a while.
     pub(crate) async fn until_served(&self) {
         let deadline = Instant::now() + PATIENCE;
-        let is_served =
-            async || anyhow::Ok(self.connect(&self.url()).await?.batch_execute("SELECT 1").await?);
+        let is_served = async || anyhow::Ok(self.connect(&self.url()).await?.batch_execute("SELECT 1").await?);
         while let Err(error) = is_served().await {
             assert!(Instant::now() < deadline, "the pooler does not serve: {error}");
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -94,7 +94,8 @@ impl Postgres {
         if !file.exists() {
             write_private(&file, &random_password()?)?;
         }
-        let functions_password = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let functions_password =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(Self { data, password, functions_password })
     }
 

@@ -22,8 +22,13 @@ use crate::{
 /// How long the database may take to answer: one that is suspended wakes up first.
 pub(crate) const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a password that was just set may be refused, and how soon it is tried again.
-const LOGIN_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a password that was just set may be refused: a pooler that was refused itself pauses for 15 s.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long one that was set before may be, by a proxy that has a moment's trouble.
+const PASSING_TROUBLE: Duration = Duration::from_secs(3);
+
+/// How soon a login that was refused is tried again.
 const LOGIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a role may do, and its limits in milliseconds.
@@ -155,21 +160,24 @@ async fn log_in(url: &str, patience: Duration) -> anyhow::Result<()> {
         }
         sleep(LOGIN_PAUSE).await;
     };
-    let driver = tokio::spawn(driver);
-    let rows = client.query_typed(ROLE, &[]).await.context("the functions' role cannot be looked at")?;
-    let [row] = &rows[..] else { bail!("the functions' role cannot be looked at") };
+    tokio::spawn(driver);
+    let rows = timeout_at(deadline, client.query_typed(ROLE, &[])).await.context("the database does not answer")?;
+    let rows = rows.context("the functions' role cannot be looked at")?;
+    let row = rows.first().context("the functions' role cannot be looked at")?;
     let within = |limit: Duration, column| -> anyhow::Result<bool> {
         let milliseconds: i64 = row.try_get(column)?;
         // None is 0.
         Ok(u128::try_from(milliseconds).is_ok_and(|is| is > 0 && is <= limit.as_millis()))
     };
-    ensure!(!row.try_get::<_, bool>("may_change_schema")?, "{} is a role that may change the schema, and not the functions' own",
-        config.user());
+    ensure!(
+        !row.try_get::<_, bool>("may_change_schema")?,
+        "{} is a role that may change the schema, and not the functions' own",
+        config.user()
+    );
     ensure!(
         within(db::STATEMENT_TIMEOUT, "statement_timeout")? && within(db::LOCK_TIMEOUT, "lock_timeout")?,
         "the limits of the functions' role are not in force"
     );
-    driver.abort();
     Ok(())
 }
 
@@ -295,17 +303,6 @@ pub(crate) async fn checked(store: &Store) -> anyhow::Result<Settings> {
     for (setting, Stored { value, .. }) in &stored {
         check(*setting, value).with_context(|| store.name(*setting))?;
     }
-    if let (Some(functions), Some(owner)) = (stored.get(&Setting::DatabaseUrl), stored.get(&Setting::DatabaseUrlUnpooled))
-    {
-        check_same_database(&functions.value, &owner.value)?;
-        if let Err(error) = log_in(&functions.value, Duration::ZERO).await {
-            bail!(
-                "{}: {error:#}: run `make secrets STAGE={}`, where an empty answer keeps the database",
-                store.name(Setting::DatabaseUrl),
-                store.stage
-            );
-        }
-    }
     if let (Some(signing), Some(public)) = (stored.get(&Setting::JwtSigningKey), stored.get(&Setting::JwtPublicKeys)) {
         let own = read_signing_key(store, Setting::JwtSigningKey, signing)?.public().to_string();
         ensure!(
@@ -314,6 +311,18 @@ pub(crate) async fn checked(store: &Store) -> anyhow::Result<Settings> {
             store.name(Setting::JwtPublicKeys),
             store.name(Setting::JwtSigningKey)
         );
+    }
+    if let (Some(functions), Some(owner)) =
+        (stored.get(&Setting::DatabaseUrl), stored.get(&Setting::DatabaseUrlUnpooled))
+    {
+        let name = store.name(Setting::DatabaseUrl);
+        check_same_database(&functions.value, &owner.value).with_context(|| name.clone())?;
+        if let Err(error) = log_in(&functions.value, PASSING_TROUBLE).await {
+            bail!(
+                "{name}: {error:#}: run `make secrets STAGE={}`, where an empty answer keeps the database",
+                store.stage
+            );
+        }
     }
     Ok(stored)
 }
@@ -324,7 +333,10 @@ fn check(setting: Setting, value: &str) -> anyhow::Result<()> {
         Setting::DatabaseUrl => {
             let config = db::Config::new(value, None)?;
             if let Some(pooled) = db::pooler::pooled(config.host()) {
-                bail!("{} is Neon's direct endpoint, which many functions would exhaust: use {pooled}", config.host());
+                bail!(
+                    "{} is Neon's direct endpoint, which many functions would exhaust: use the pooled one, {pooled}",
+                    config.host()
+                );
             }
         }
         Setting::DatabaseUrlUnpooled => {
@@ -349,10 +361,7 @@ fn check_same_database(functions: &str, owner: &str) -> anyhow::Result<()> {
     let (functions, owner) = (Address::read(functions)?.direct()?, Address::read(owner)?.direct()?);
     // Another host's pooler may be anywhere.
     let tells = owner.place().of_neons_pooler().is_some() && functions.place().of_neons_pooler().is_some();
-    ensure!(
-        !tells || functions.leads_where(&owner),
-        "the functions' and the owner's address are those of two databases"
-    );
+    ensure!(!tells || functions.leads_where(&owner), "it and the owner's address are those of two databases");
     Ok(())
 }
 
