@@ -11,6 +11,7 @@ mod events;
 mod house;
 mod logs;
 mod migrate;
+mod migrate_role;
 mod operate;
 mod paging;
 mod pooler;

@@ -11,7 +11,7 @@ use reqwest::{Method, Url};
 use rustix::process::{Pid, Signal};
 use tests::{
     api::{Api, PASSWORD},
-    database::{Scratch, column, connect, migrations, superusers_url},
+    database::{Scratch, column, connect, direct_url, migrations, superuser_url},
     operate::{Checkout, Run, STAGE, smoke},
     watch::{Settings, Watch},
 };
@@ -106,7 +106,7 @@ async fn the_functions_get_a_role_of_their_own_with_limits_and_the_migrations_st
     checkout.store_secrets().await;
     assert_eq!(checkout.value("database-url-unpooled").await, checkout.owner());
     let functions: Url = checkout.value("database-url").await.parse().unwrap();
-    assert_eq!(functions.username(), checkout.database.functions_role());
+    assert_eq!(functions.username(), checkout.functions_role());
     let pooled: Url = checkout.pooled().parse().unwrap();
     assert_eq!((functions.port(), functions.path()), (pooled.port(), pooled.path()));
     assert_ne!(functions.password(), pooled.password());
@@ -156,7 +156,8 @@ async fn a_database_that_cannot_be_used_is_not_stored() {
             url.set_password(Some(password)).unwrap();
         })
     };
-    let powerless = as_other("task_api", checkout.owner().parse::<Url>().unwrap().password().unwrap());
+    let stacks: Url = direct_url().unwrap().parse().unwrap();
+    let powerless = as_other(stacks.username(), stacks.password().unwrap());
     let nobody = checkout.database.url_with(|url| url.set_port(Some(9)).unwrap());
     for (answer, variables, said) in [
         ("", &[][..], "the address of the database as its owner is needed"),
@@ -164,7 +165,7 @@ async fn a_database_that_cannot_be_used_is_not_stored() {
         ("postgresql://u:hunter2@h/d?sslmode=disable", &[], "/database-url-unpooled was not stored"),
         ("postgresql://u:hunter2@h", &[], "names no database"),
         (&nobody, &[], "nothing was stored: the database at localhost:9 cannot be reached"),
-        (&as_other("task_api", "hunter2"), &[], "nothing was stored: "),
+        (&as_other(stacks.username(), "hunter2"), &[], "nothing was stored: "),
         (&powerless, &[], "nothing was stored: "),
         (checkout.owner(), &[("POOLER", "localhost:x")], "POOLER: has a port that is no number"),
     ] {
@@ -193,7 +194,7 @@ async fn a_stage_of_the_first_release_gets_the_role_by_an_empty_answer_and_is_no
     // Where the pooler is, is known from before.
     checkout.run(&["secrets", "set"], "\n", &[("POOLER", "")]).await.succeeded();
     let functions: Url = checkout.value("database-url").await.parse().unwrap();
-    assert_eq!(functions.username(), checkout.database.functions_role());
+    assert_eq!(functions.username(), checkout.functions_role());
     assert_eq!(functions.port(), checkout.pooled().parse::<Url>().unwrap().port());
     assert_eq!(checkout.value("database-url-unpooled").await, checkout.owner());
     checkout.run(&["deploy"], "", &[]).await.succeeded();
@@ -205,8 +206,8 @@ async fn a_release_needs_a_role_that_gets_in_and_has_its_limits() {
     // Without the pooler, whose connections keep the limits that they began with.
     let direct = [("POOLER", "")];
     checkout.run(&["secrets", "set"], &format!("{}\n", checkout.owner()), &direct).await.succeeded();
-    let role = checkout.database.functions_role();
-    let superuser = connect(&superusers_url().unwrap()).await.unwrap();
+    let role = checkout.functions_role();
+    let superuser = connect(&superuser_url().unwrap()).await.unwrap();
     for (harm, said) in [
         ("RESET ALL", "the limits of the functions' role are not in force"),
         ("SET lock_timeout = 0", "the limits of the functions' role are not in force"),
@@ -237,10 +238,10 @@ async fn a_renewed_password_reaches_functions_that_run() {
     assert!(connect(&old).await.is_err(), "the old password opens nothing");
     user.get("").await.expect(200);
     // What was open ends, and with it what the old password has opened.
-    let superuser = connect(&superusers_url().unwrap()).await.unwrap();
+    let superuser = connect(&superuser_url().unwrap()).await.unwrap();
     let end = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{}'",
-        checkout.database.functions_role()
+        checkout.functions_role()
     );
     superuser.batch_execute(&end).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Url;
 use tests::{
     api::Api,
-    database::{column, connect, superusers_url},
+    database::{column, connect, superuser_url},
     watch::Settings,
 };
 use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
@@ -16,12 +16,12 @@ fn pooled() -> Url {
 }
 
 async fn superuser() -> Client {
-    connect(&superusers_url().unwrap()).await.unwrap()
+    connect(&superuser_url().unwrap()).await.unwrap()
 }
 
 #[tokio::test]
 async fn the_pooler_has_neons_values() {
-    let mut console: Url = superusers_url().unwrap().parse().unwrap();
+    let mut console: Url = superuser_url().unwrap().parse().unwrap();
     console.set_port(pooled().port()).unwrap();
     console.set_path("pgbouncer");
     let answer = connect(console.as_str()).await.unwrap().simple_query("SHOW CONFIG").await.unwrap();

@@ -25,10 +25,10 @@ pub fn direct_url() -> Result<String> {
     variable("DATABASE_URL_UNPOOLED")
 }
 
-/// The same as the superuser, whose password is the owner's.
-pub fn superusers_url() -> Result<String> {
+/// The same as the superuser, who has the owner's password.
+pub fn superuser_url() -> Result<String> {
     let mut url: Url = direct_url()?.parse()?;
-    url.set_username("postgres").map_err(|()| anyhow!("no user can be named"))?;
+    url.set_username("postgres").map_err(|()| anyhow!("no address of a user's"))?;
     Ok(url.into())
 }
 
@@ -105,23 +105,11 @@ impl Scratch {
         let mut url: Url = direct_url()?.parse()?;
         url.set_path(&name);
         // A killed run leaves its databases behind, and process ids come round.
-        remove(&name).await?;
-        let admin = connect(&superusers_url()?).await?;
-        admin.batch_execute(&format!("CREATE DATABASE {name} OWNER {}", url.username())).await?;
+        let admin = connect(&superuser_url()?).await?;
+        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+        admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_functions, {name}_owner")).await?;
+        connect(&direct_url()?).await?.batch_execute(&format!("CREATE DATABASE {name}")).await?;
         Ok(Self { name, url })
-    }
-
-    /// An empty database whose owner is its own, and may make roles, as the owner of one of Neon's.
-    pub async fn owned() -> Result<Self> {
-        let mut scratch = Self::create().await?;
-        let (name, owner) = (scratch.name.clone(), format!("{}_owner", scratch.name));
-        let password = scratch.url.password().unwrap_or_default().to_owned();
-        let sql = format!(
-            "CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD '{password}'; ALTER DATABASE {name} OWNER TO {owner}"
-        );
-        connect(&superusers_url()?).await?.batch_execute(&sql).await?;
-        scratch.url.set_username(&owner).map_err(|()| anyhow!("no user can be named"))?;
-        Ok(scratch)
     }
 
     /// A database with the product's migrations in it.
@@ -129,6 +117,23 @@ impl Scratch {
         let scratch = Self::create().await?;
         scratch.migrate(&migrations(), &["up"]).await?.success()?;
         Ok(scratch)
+    }
+
+    /// Gives it to a role of its own, which may make roles: what hosts give their customers. Its address is that role's
+    /// from now on.
+    pub async fn give_to_owner(&mut self, password: &str) -> Result<()> {
+        let owner = format!("{}_owner", self.name);
+        let admin = connect(&superuser_url()?).await?;
+        admin.batch_execute(&format!("CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD '{password}'")).await?;
+        admin.batch_execute(&format!("ALTER DATABASE {} OWNER TO {owner}", self.name)).await?;
+        self.url.set_username(&owner).map_err(|()| anyhow!("no address of a user's"))?;
+        self.url.set_password(Some(password)).map_err(|()| anyhow!("no address of a user's"))?;
+        Ok(())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its address, at the direct endpoint.
@@ -148,31 +153,25 @@ impl Scratch {
         connect(self.url()).await
     }
 
-    /// The functions' role in it.
-    pub fn functions_role(&self) -> String {
-        format!("{}_functions", self.name)
-    }
-
     /// Runs `migrate --source SOURCE ARGUMENTS…` on it.
     pub async fn migrate(&self, source: &Path, arguments: &[&str]) -> Result<Run> {
         Migrate::new(self.url(), source)?.run(arguments).await
     }
 }
 
-/// Removes a scratch database, and the roles that are its own.
-async fn remove(name: &str) -> Result<()> {
-    let admin = connect(&superusers_url()?).await?;
-    admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
-    Ok(admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_functions, {name}_owner")).await?)
-}
-
 impl Drop for Scratch {
-    /// On a thread of its own, since the test's runtime may be on its way out.
+    /// On a thread of its own, since the test's runtime may be on its way out. As the superuser, since the database
+    /// may have been given to another role, of those that go with it.
     fn drop(&mut self) {
         let name = self.name.clone();
         let dropped = thread::spawn(move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(remove(&name))
+            runtime.block_on(async {
+                let admin = connect(&superuser_url()?).await?;
+                admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+                admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_functions, {name}_owner")).await?;
+                Ok(())
+            })
         })
         .join();
         match dropped {

@@ -60,9 +60,10 @@ pub struct Run {
 impl Checkout {
     /// Everything committed, nothing stored, nothing migrated.
     pub async fn create() -> Self {
-        let (store, database) = tokio::join!(ParameterStore::start(), Scratch::owned());
-        let checkout =
-            Self { folder: TempDir::new().expect("a folder"), store, database: database.expect("a database") };
+        let (store, database) = tokio::join!(ParameterStore::start(), Scratch::create());
+        let mut database = database.expect("a database");
+        database.give_to_owner("of the owner").await.expect("an owner");
+        let checkout = Self { folder: TempDir::new().expect("a folder"), store, database };
         for file in fs::read_dir(migrations()).expect("migrations").flatten() {
             let text = fs::read_to_string(file.path()).expect("a migration");
             checkout.write(&format!("migrations/{}", file.file_name().display()), &text);
@@ -112,7 +113,12 @@ impl Checkout {
         self.database.url()
     }
 
-    /// The same at the stack's pooler.
+    /// The functions' role in it.
+    pub fn functions_role(&self) -> String {
+        format!("{}_functions", self.database.name())
+    }
+
+    /// The owner's address at the stack's pooler.
     pub fn pooled(&self) -> String {
         self.database.url_with(|url| url.set_port(pooler().port()).expect("a port"))
     }
