@@ -14,6 +14,7 @@ mod migrate;
 mod migrate_role;
 mod operate;
 mod paging;
+mod pasted;
 mod pooler;
 mod races;
 mod readme;
