@@ -56,6 +56,11 @@ enum Command {
     Role,
 }
 
+/// What a setting says: white space around it is not part of it, and an empty one is not set.
+fn setting(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
 /// Up to a day, so that no deadline overflows.
 fn seconds() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(0..=86_400)
@@ -106,9 +111,9 @@ impl Cli {
     }
 
     async fn connect(&self) -> anyhow::Result<Database> {
-        let url = self.database_url.as_deref().filter(|url| !url.is_empty());
+        let url = self.database_url.as_deref().and_then(setting);
         let url = url.context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
-        let ca_file = self.ca_file.as_deref().filter(|file| !file.is_empty()).map(Path::new);
+        let ca_file = self.ca_file.as_deref().and_then(setting).map(Path::new);
         Database::connect(&Endpoint::new(url, ca_file)?, Duration::from_secs(self.connect_timeout)).await
     }
 }
