@@ -144,8 +144,8 @@ impl Failure {
     }
 
     /// There was none in time.
-    fn silence() -> Self {
-        let cause = no_answer_while_connecting();
+    fn silence(since: Instant) -> Self {
+        let cause = silence("while connecting", since);
         tracing::warn!(cause, "the database was not reached");
         Self { verdict: Verdict::Lost, cause, sent: false, is_refusal: false, over: None }
     }
@@ -171,10 +171,11 @@ impl Database {
     pub async fn open(config: Config, renew: Option<Renew>) -> Self {
         let link = Link { config, renewed: None, connection: None };
         let database = Self { link: tokio::sync::Mutex::new(link), renew, refusal: Mutex::default() };
+        let begun = Instant::now();
         let cause = match timeout(CONNECT, database.connection()).await {
             Ok(Ok(_)) => return database,
             Ok(Err(error)) => cause_before(&error),
-            Err(_elapsed) => no_answer_while_connecting(),
+            Err(_elapsed) => silence("while connecting", begun),
         };
         tracing::warn!(cause, "the database cannot be reached yet");
         database
@@ -213,7 +214,7 @@ impl Database {
             refusal => refusal.is_some(),
         };
         let mut attempts = Attempts::start();
-        let (mut unsure, mut only_refused, mut cause) = (false, true, "there was no time for an attempt".to_owned());
+        let (mut unsure, mut refused, mut cause) = (false, false, "there was no time for an attempt".to_owned());
         while let Some(until) = attempts.next() {
             let begun = Instant::now();
             let failure = match self.attempt(&attempts, until, statement).await {
@@ -222,7 +223,7 @@ impl Database {
                 Attempt::Failed(failure) => failure,
             };
             unsure |= failure.is_unsure();
-            only_refused &= failure.is_refusal;
+            refused = failure.is_refusal;
             cause = failure.cause;
             match failure.verdict {
                 Verdict::Fail(error) => return Err(error),
@@ -234,7 +235,7 @@ impl Database {
                 }
                 Verdict::PerhapsRefused => {
                     let renewed = timeout(RENEW_ON_SUSPICION, self.renewed_since(begun)).await;
-                    if probes && only_refused && !renewed.unwrap_or(false) {
+                    if probes && refused && !renewed.unwrap_or(false) {
                         break;
                     }
                 }
@@ -245,7 +246,7 @@ impl Database {
                 None => attempts.pause().await,
             }
         }
-        if only_refused && attempts.were_made() {
+        if refused {
             let until = Instant::now() + REMEMBER_REFUSAL;
             *lock(&self.refusal) = Some(Refusal { cause: cause.clone(), until });
         }
@@ -254,10 +255,11 @@ impl Database {
 
     /// Sends the statement once. A connection that fails it is given up, unless the server says that it is fine.
     async fn attempt(&self, attempts: &Attempts, until: Instant, statement: &Statement<'_>) -> Attempt {
+        let begun = Instant::now();
         let connection = match timeout_at(until.into(), self.connection()).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Attempt::Failed(Failure::before(&error)),
-            Err(_elapsed) => return Attempt::Failed(Failure::silence()),
+            Err(_elapsed) => return Attempt::Failed(Failure::silence(begun)),
         };
         let needs = if statement.writes { STATEMENT_TIMEOUT } else { Duration::ZERO };
         let Some(until) = attempts.sending(needs) else { return Attempt::OutOfTime };
@@ -285,10 +287,7 @@ impl Database {
                 None => (Verdict::Fail(Error::Defect("none: no row".to_owned())), String::new()),
             },
             Ok(Err(error)) => (judge(error.as_db_error()), cause_after(&error)),
-            Err(_elapsed) => {
-                let seconds = sent.elapsed().as_secs_f32().round();
-                (Verdict::Lost, format!("no answer in {seconds} s, while waiting for the answer"))
-            }
+            Err(_elapsed) => (Verdict::Lost, silence("while waiting for the answer", sent)),
         };
         // What the server has not ended itself may be under way still, or on its way.
         let open = matches!(verdict, Verdict::Lost | Verdict::PerhapsRefused);
@@ -343,6 +342,7 @@ impl Database {
     }
 }
 
-fn no_answer_while_connecting() -> String {
-    format!("no answer in {} s, while connecting", CONNECT.as_secs())
+/// For the log, when nothing was heard.
+fn silence(what: &str, since: Instant) -> String {
+    format!("no answer in {} s, {what}", since.elapsed().as_secs_f32().round())
 }

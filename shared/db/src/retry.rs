@@ -74,11 +74,6 @@ impl Attempts {
         self.deadline
     }
 
-    /// Whether there was any.
-    pub(crate) fn were_made(&self) -> bool {
-        self.count > 0
-    }
-
     /// Begins an attempt; when it is given up if there is no connection by then. `None` when there is no time for one.
     pub(crate) fn next(&mut self) -> Option<Instant> {
         let now = Instant::now();
