@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod access;
+mod base_path;
 mod bodies;
 mod conditions;
 mod contract;
@@ -15,6 +16,8 @@ mod migrate_role;
 mod operate;
 mod paging;
 mod pasted;
+mod pooler;
+mod proxy;
 mod races;
 mod readme;
 mod schema;

@@ -134,14 +134,23 @@ async fn white_space_around_a_setting_is_not_part_of_it() {
     }
 }
 
+/// A session that may make roles, at the direct endpoint.
+pub(crate) async fn superuser() -> Client {
+    let mut url: reqwest::Url = direct_url().unwrap().parse().unwrap();
+    url.set_username("postgres").unwrap();
+    connect(url.as_str()).await.unwrap()
+}
+
 /// A role of the database's own for one test, which may do what the API's role may.
-async fn role(database: &Client, name: &str, password: &str) {
-    let sql = format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE task_api");
+pub(crate) async fn role(database: &Client, name: &str, password: &str) {
+    let sql = format!(
+        "DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE task_api_functions"
+    );
     database.batch_execute(&sql).await.unwrap();
 }
 
 /// The direct endpoint as another role.
-fn url_as(name: &str, password: &str) -> String {
+pub(crate) fn url_as(name: &str, password: &str) -> String {
     let mut url: reqwest::Url = direct_url().unwrap().parse().unwrap();
     url.set_username(name).unwrap();
     url.set_password(Some(password)).unwrap();
@@ -150,12 +159,7 @@ fn url_as(name: &str, password: &str) -> String {
 
 #[tokio::test]
 async fn a_rotated_database_password_needs_no_restart() {
-    let superuser = {
-        let mut url: reqwest::Url = direct_url().unwrap().parse().unwrap();
-        url.set_username("postgres").unwrap();
-        url
-    };
-    let database = connect(superuser.as_str()).await.unwrap();
+    let database = superuser().await;
     role(&database, "rotated", "before").await;
     let (relay, url) = Relay::before(&url_as("rotated", "before")).await;
     let store = ParameterStore::start().await;

@@ -23,7 +23,9 @@ async fn a_task_is_created_read_changed_and_deleted() {
     let user = Api::shared().user().await;
     let reply = user.post("/tasks", &json!({"title": "Buy milk", "description": "2 litres"})).await.expect(201);
     let task = reply.body.clone();
-    assert_eq!(reply.header("location"), user.path(&path(&task)));
+    let location = path(&task);
+    assert_eq!(reply.header("location"), &location[1..], "a reference relative to the request's own address");
+    assert_eq!(reply.location().as_str(), user.api.url(&user.path(&location)));
     assert_eq!(
         task.as_object().unwrap().keys().collect::<BTreeSet<_>>(),
         BTreeSet::from(

@@ -3,10 +3,12 @@
 #![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic)]
 
 pub mod api;
+pub mod base_path;
 pub mod browser;
 pub mod database;
 pub mod operate;
 pub mod origins;
+pub mod proxy;
 pub mod relay;
 pub mod store;
 pub mod template;

@@ -20,7 +20,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
         Created::Found(task) if key.is_some() => tagged(ok(&task), task.version()),
         // Found without a key, it was made by an earlier attempt of this very request.
         Created::New(task) | Created::Found(task) => {
-            tagged(created(&format!("/users/{}/tasks/{}", caller.user, task.id), &task), task.version())
+            tagged(created(request, &format!("tasks/{}", task.id), &task), task.version())
         }
     })
 }

@@ -16,7 +16,7 @@ use crate::{EntityTag, Problem, Request, Response, response::bare, tagged, unles
 /// A file, as `tools/files` puts it into a function.
 #[derive(Debug)]
 pub struct File {
-    /// The last segment of its path.
+    /// What it is asked for by; empty for the page.
     pub name: &'static str,
     /// Its `Content-Type`.
     pub media_type: &'static str,
@@ -42,7 +42,11 @@ pub struct File {
 pub struct Files(pub &'static [File]);
 
 impl Files {
-    /// 200 with the file that the path's last segment names, or 304 when the client has it.
+    /// 200 with the file that is asked for, or 304 when the client has it.
+    ///
+    /// The route names it in its `{asset}`, or by its last segment; else the query does, as `asset`, and without that it
+    /// is the page. A page may be asked for with a slash at the end of its path, or with none, and no path leads to its
+    /// files from both: only a reference that is a query alone.
     ///
     /// Clients may keep it, and have to ask whether it has changed before they use it again: a page and what it loads
     /// are always of one release. `policy` is the `Content-Security-Policy`.
@@ -50,9 +54,18 @@ impl Files {
     /// # Errors
     /// 404 when there is no such file; 400 for an `If-None-Match` that cannot be read.
     pub fn serve(&self, request: &Request, policy: &'static str) -> Result<Response, Problem> {
-        let file = self.0.iter().find(|file| file.name == request.last_segment()).ok_or(Problem::NoSuchFile)?;
+        let file = self.asked_for(request).ok_or(Problem::NoSuchFile)?;
         let known = request.if_none_match()?;
         Ok(unless_known(file.response(policy, accepts_gzip(request)), known.as_ref()))
+    }
+
+    fn asked_for(&self, request: &Request) -> Option<&File> {
+        let page = || self.0.iter().find(|file| file.name.is_empty());
+        let asset = |name: &str| self.0.iter().find(|file| !name.is_empty() && file.name == name);
+        if let Some(name) = request.asset_in_path() {
+            return asset(name);
+        }
+        asset(request.last_segment()).or_else(|| request.asset_in_query().map_or_else(page, |name| asset(&name)))
     }
 }
 
@@ -127,9 +140,13 @@ mod tests {
         File { name: "a.png", media_type: "image/png", hash: "22", content: b"\xff", gzip: None },
     ]);
 
-    fn serve(path: &str, headers: serde_json::Value) -> Response {
-        let request = request(json!({"rawPath": path, "headers": headers}));
+    fn answer(event: serde_json::Value) -> Response {
+        let request = request(event);
         FILES.serve(&request, "default-src 'self'").unwrap_or_else(|problem| problem.respond(&request))
+    }
+
+    fn serve(path: &str, headers: serde_json::Value) -> Response {
+        answer(json!({"rawPath": path, "headers": headers}))
     }
 
     fn header<'a>(response: &'a Response, name: &str) -> &'a str {
@@ -137,15 +154,27 @@ mod tests {
     }
 
     #[test]
-    fn the_last_segment_of_the_path_names_the_file() {
-        for path in ["/", "/web/", ""] {
-            assert_eq!(serve(path, json!({})).body(), &Body::Text("page".to_owned()), "{path:?}");
-        }
-        let image = serve("/web/a.png", json!({"accept-encoding": "gzip"}));
-        assert_eq!(image.body(), &Body::Binary(b"\xff".to_vec()));
-        assert_eq!([header(&image, "content-type"), header(&image, "vary")], ["image/png", ""]);
-        for path in ["/web/b.png", "/a.png/b", "/web/A.png", "/web/..%2fa.png"] {
-            assert_eq!(serve(path, json!({})).status(), 404, "{path:?}");
+    fn the_route_or_the_query_names_the_file_whatever_stands_before() {
+        // As at the root, at a stage's address, behind a base path that is left in the path, and one that is not.
+        for base in ["", "/", "/dev", "/dev/", "/v1/docs", "/v1/docs/"] {
+            for query in ["", "utm=a.png"] {
+                let page = answer(json!({"rawPath": base, "rawQueryString": query}));
+                assert_eq!(page.body(), &Body::Text("page".to_owned()), "{base:?}?{query}");
+            }
+            let by_query = answer(json!({"rawPath": base, "rawQueryString": "asset=a.png"}));
+            let by_route = answer(json!({"rawPath": format!("{base}/x/a.png"), "pathParameters": {"asset": "a.png"}}));
+            let by_path = answer(json!({"rawPath": format!("{base}/a.png"), "headers": {"accept-encoding": "gzip"}}));
+            for image in [by_query, by_route, by_path] {
+                assert_eq!(image.body(), &Body::Binary(b"\xff".to_vec()), "{base:?}");
+                assert_eq!([header(&image, "content-type"), header(&image, "vary")], ["image/png", ""]);
+            }
+            for name in ["b.png", "A.png", "..%2fa.png", "../a.png"] {
+                let event = json!({"rawPath": format!("{base}/x/{name}"), "pathParameters": {"asset": name}});
+                assert_eq!(answer(event).status(), 404, "{base:?}: {name}");
+            }
+            for query in ["asset=b.png", "asset=", "asset"] {
+                assert_eq!(answer(json!({"rawPath": base, "rawQueryString": query})).status(), 404, "{base:?}?{query}");
+            }
         }
     }
 

@@ -50,9 +50,28 @@ impl Request {
         }
     }
 
-    /// What stands behind the last slash of the path, as it was sent.
+    /// What stands last in the path, as it was sent; empty when nothing does. What comes before it is anybody's guess:
+    /// a stage is in the path, a base path that a proxy has taken off is not.
     pub(crate) fn last_segment(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
+        self.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The reference, which is relative to the path as the contract writes it, relative to the request's own URL
+    /// (RFC 3986, section 5.2). They differ when there is a slash at its end: it is one segment more.
+    pub(crate) fn relative(&self, reference: &str) -> String {
+        let slashes = self.path.len() - self.path.trim_end_matches('/').len();
+        "../".repeat(slashes) + reference
+    }
+
+    /// The file that the route names, where it has an `{asset}`.
+    pub(crate) fn asset_in_path(&self) -> Option<&str> {
+        self.path_parameters.get("asset").map(String::as_str)
+    }
+
+    /// The file that the query names.
+    pub(crate) fn asset_in_query(&self) -> Option<String> {
+        let mut parameters = form_urlencoded::parse(self.query.as_bytes());
+        parameters.find_map(|(name, value)| (name == "asset").then(|| value.into_owned()))
     }
 
     /// A header, by its lower-case name.
@@ -208,6 +227,19 @@ pub(crate) mod tests {
         assert_eq!(bearer("bEaReR  abc "), Some("abc".to_owned()));
         for value in ["", "abc", "Bearer", "Bearer ", "Basic abc", "Bearerabc"] {
             assert_eq!(bearer(value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_reference_leads_to_the_same_place_from_a_path_with_slashes_at_its_end() {
+        for (path, reference) in [
+            ("/users/signup", "1"),
+            ("/dev/users/signup", "1"),
+            ("/users/signup/", "../1"),
+            ("/dev/users/signup//", "../../1"),
+            ("", "1"),
+        ] {
+            assert_eq!(request(serde_json::json!({"rawPath": path})).relative("1"), reference, "{path:?}");
         }
     }
 
