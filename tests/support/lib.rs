@@ -5,6 +5,7 @@
 pub mod api;
 pub mod browser;
 pub mod database;
+pub mod network;
 pub mod operate;
 pub mod origins;
 pub mod relay;
