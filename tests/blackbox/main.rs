@@ -14,6 +14,7 @@ mod logs;
 mod migrate;
 mod operate;
 mod paging;
+mod pasted;
 mod races;
 mod readme;
 mod schema;

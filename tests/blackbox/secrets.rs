@@ -19,7 +19,7 @@ async fn get(watch: &Watch, path: &str) -> Reply {
 }
 
 /// Sends a request to a function that cannot start; what it says.
-async fn refusal_to_start(settings: &Settings, path: &str) -> String {
+pub(crate) async fn refusal_to_start(settings: &Settings, path: &str) -> String {
     let watch = Watch::start(settings);
     // The emulator holds the request for a function that never asks for it.
     let request = tokio::spawn(watch.api.request(Method::GET, path).send());

@@ -157,7 +157,7 @@ pub(crate) fn request(
         security_event: event.map(SecurityEvent::name),
         problem: problem.map(kind),
         cause: match problem {
-            Some(Problem::Internal(cause)) => Some(cause),
+            Some(Problem::Internal(cause) | Problem::Unavailable(cause)) => Some(cause),
             _ => None,
         },
         metrics: STAGE.get().map(|stage| Metrics::new(stage, now, event, problem, database)),
@@ -191,7 +191,7 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::UnsupportedMediaType => "unsupported_media_type",
         Problem::Unprocessable(_) => "unprocessable",
         Problem::TooManyAttempts(_) => "too_many_attempts",
-        Problem::Unavailable => "unavailable",
+        Problem::Unavailable(_) => "unavailable",
         Problem::Internal(_) => "internal",
     }
 }

@@ -65,9 +65,12 @@ pub enum Problem {
     /// Too many failed sign-ins; how long to wait.
     #[error("Too many failed attempts to sign in: try again later.")]
     TooManyAttempts(Duration),
-    /// The database was out of reach for as long as the request could wait.
-    #[error("The service is not available for the moment: try again.")]
-    Unavailable,
+    /// The database was out of reach for as long as the request could wait. Why is for the log, not for the client.
+    #[error(
+        "The service is not available for the moment: try again. A change that was asked for may have been made or not; \
+         it is not made later."
+    )]
+    Unavailable(String),
     /// A defect of ours. What it was is for the log, not for the client.
     #[error("Something went wrong on our side.")]
     Internal(String),
@@ -117,7 +120,7 @@ impl Problem {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -162,7 +165,7 @@ impl Problem {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyAttempts(wait) => Some(*wait),
-            Self::Unavailable => Some(Self::RETRY_SOON),
+            Self::Unavailable(_) => Some(Self::RETRY_SOON),
             _ => None,
         }
     }
@@ -177,7 +180,7 @@ impl From<db::Error> for Problem {
             db::Error::TokenDead => Self::TokenInvalid,
             db::Error::NoSuchTask => Self::NoSuchTask,
             db::Error::Stale => Self::Stale,
-            db::Error::Unavailable => Self::Unavailable,
+            db::Error::Unavailable(cause) => Self::Unavailable(cause),
             db::Error::Violated(constraint) => match constraint {
                 Constraint::EmailTaken => Self::EmailTaken,
                 Constraint::TaskOwner => Self::TokenInvalid,

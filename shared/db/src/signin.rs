@@ -107,9 +107,11 @@ macro_rules! state {
                            + least(900, power(2, least(excess, 10)))) FILTER (WHERE excess >= 0) AS wait
                 FROM failed
             ), counted AS (",
-            count_failure!("counts, state WHERE has_failures AND coalesce(wait, 0) <= 0"),
+            count_failure!(
+                "counts, state WHERE has_failures AND coalesce(wait, 0) <= 0 AND statement_timestamp() < $1"
+            ),
             ")
-            SELECT account.*, has_failures, wait::float8 AS wait
+            SELECT statement_timestamp() AS clock, account.*, has_failures, wait::float8 AS wait
             FROM state
             LEFT JOIN account ON true"
         )
@@ -122,9 +124,9 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn signin_state(&self, email: &Email, client: &ClientAddress) -> Result<SigninState, Error> {
-        let sql = state!("email = $1", "$1", "$2");
-        let rows = self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await?;
-        state(rows.first(), email.as_str(), client)
+        let sql = state!("email = $2", "$2", "$3");
+        let (row, _) = self.write(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await?;
+        state(&row, email.as_str(), client)
     }
 
     /// The caller's account, and whether its password may be tried now.
@@ -132,13 +134,12 @@ impl Database {
     /// # Errors
     /// [`Error::TokenDead`].
     pub async fn reauthentication_state(&self, caller: Caller, client: &ClientAddress) -> Result<SigninState, Error> {
-        let sql = state!("id = $1 AND token_version = $2", "(SELECT email FROM account)", "$3");
+        let sql = state!("id = $2 AND token_version = $3", "(SELECT email FROM account)", "$4");
         let params: Params<'_> =
             &[(caller.user.as_uuid(), Type::UUID), (&caller.token_version.0, Type::INT4), (&client.0, Type::TEXT)];
-        let rows = self.query(sql, params).await?;
-        let row = rows.first();
-        let email = row.map(|row| row.try_get::<_, Option<String>>("email")).transpose()?.flatten();
-        state(row, &email.ok_or(Error::TokenDead)?, client)
+        let (row, _) = self.write(sql, params).await?;
+        let email = row.try_get::<_, Option<String>>("email")?.ok_or(Error::TokenDead)?;
+        state(&row, &email, client)
     }
 
     /// Counts the failure, unless it has been counted before, and sweeps away a few counts that are over a day old.
@@ -151,20 +152,22 @@ impl Database {
         }
         let sql = concat!(
             "WITH ",
-            counts!("$1", "$2"),
+            counts!("$2", "$3"),
             ", swept AS (
                 DELETE FROM signin_failures
                 WHERE key IN (
                     SELECT key FROM signin_failures
                     WHERE failed_at < CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
+                      AND statement_timestamp() < $1
                       AND key NOT IN (SELECT key FROM counts)
                     LIMIT 10
                     FOR UPDATE SKIP LOCKED
                 )
-            ) ",
-            count_failure!("counts")
+            ), counted AS (",
+            count_failure!("counts WHERE statement_timestamp() < $1"),
+            ") SELECT statement_timestamp() AS clock"
         );
-        self.query(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
+        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
     }
 
     /// Forgets the failures of the address from this client and from anywhere, if there were any.
@@ -175,14 +178,19 @@ impl Database {
         if !state.counted {
             return Ok(());
         }
-        let sql =
-            concat!("WITH ", counts!("$1", "$2"), " DELETE FROM signin_failures WHERE key IN (SELECT key FROM counts)");
-        self.query(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
+        let sql = concat!(
+            "WITH ",
+            counts!("$2", "$3"),
+            ", forgotten AS (
+                DELETE FROM signin_failures
+                WHERE key IN (SELECT key FROM counts) AND statement_timestamp() < $1
+            ) SELECT statement_timestamp() AS clock"
+        );
+        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
     }
 }
 
-fn state(row: Option<&Row>, email: &str, client: &ClientAddress) -> Result<SigninState, Error> {
-    let row = row.ok_or_else(|| Error::Defect("none: no row of state".to_owned()))?;
+fn state(row: &Row, email: &str, client: &ClientAddress) -> Result<SigninState, Error> {
     let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
         Some(id) => Some(Account {
             id: id.into(),
