@@ -49,7 +49,7 @@ async fn a_deletion_of_an_account_waits_for_a_task_and_is_done() {
     user.at(&Api::shared()).get("").await.expect(401);
     let lines = watch.requests();
     assert_eq!(lines.len(), 1);
-    assert_eq!((&lines[0]["status"], &lines[0]["security_event"]), (&json!(204), &Value::Null));
+    assert_eq!((&lines[0]["status"], &lines[0]["security_event"]), (&json!(204), &json!("account_deleted")));
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ impl Network {
     /// # Errors
     /// Why this machine does not allow it: only root on Linux may, and not in every container.
     pub fn start() -> Result<Self> {
-        let ip = env::var_os("IP").context("there is no `ip` here, the program that sets networks up")?;
+        let ip = env::var_os("IP").context("IP is not set: `make test` sets it, for root on Linux")?;
         let mut holder = Command::new("unshare")
             .args(["--net", "--", "sh", "-c", "echo ready && exec cat"])
             .stdin(Stdio::piped())
