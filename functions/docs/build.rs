@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Read};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 
 fn main() -> io::Result<()> {
-    let mut files = files::read("assets", "docs")?;
+    let mut files = files::read("assets")?;
     let mut archive = zip::ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;

@@ -135,10 +135,10 @@ async fn get(path: &str, headers: &[(&str, &str)]) -> (Reply, usize) {
         request = request.header(*name, *value);
     }
     let response = response(request).await;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let (url, status, headers) = (response.url().clone(), response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.unwrap();
     let body = Value::from(String::from_utf8_lossy(&bytes));
-    (Reply { status, headers, body }, bytes.len())
+    (Reply { url, status, headers, body }, bytes.len())
 }
 
 #[tokio::test]
@@ -157,13 +157,23 @@ async fn the_page_loads_nothing_but_what_the_function_serves() {
         policy.contains("default-src 'none'") && !policy.contains("unsafe") && !policy.contains("http"),
         "{policy}"
     );
-    let script = get("/docs/docs.js", &[]).await.0.expect(200);
+    let script = get("/docs?asset=docs.js", &[]).await.0.expect(200);
     let text = format!("{}{}", page.body.as_str().unwrap(), script.body.as_str().unwrap());
     assert!(!text.contains("//cdn") && !text.contains("https:"), "{text}");
-    let assets = Regex::new(r#""(/docs/[^"]+)""#).unwrap();
-    let assets: BTreeSet<&str> = assets.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
-    assert!(assets.contains("/docs/swagger-ui-bundle.js") && assets.contains("/docs/swagger-ui.css"), "{assets:?}");
-    for asset in assets {
+    // By a query for the page, by a path for its script.
+    let assets = Regex::new(r#""(\?asset=[^"]+|docs/[^"]+)""#).unwrap();
+    let base = page.resolve(".");
+    let assets: BTreeSet<String> = assets
+        .captures_iter(&text)
+        .map(|found| if found[1].starts_with('?') { page.resolve(&found[1]) } else { base.join(&found[1]).unwrap() })
+        .map(|url| url.as_str().replacen(Api::shared().base(), "", 1))
+        .collect();
+    for asset in
+        ["/docs?asset=docs.js", "/docs?asset=openapi.json", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"]
+    {
+        assert!(assets.contains(asset), "{assets:?}");
+    }
+    for asset in &assets {
         let (plain, length) = get(asset, &[]).await;
         assert_eq!((plain.status, plain.header("content-encoding")), (200, ""), "{asset}");
         assert_eq!(plain.header("vary").split(',').next(), Some("Accept-Encoding"), "{asset}");

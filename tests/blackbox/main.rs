@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod access;
+mod base_path;
 mod bodies;
 mod conditions;
 mod contract;
@@ -12,9 +13,11 @@ mod house;
 mod late;
 mod logs;
 mod migrate;
+mod migrate_role;
 mod operate;
 mod paging;
 mod pasted;
+mod proxy;
 mod races;
 mod readme;
 mod schema;

@@ -1,5 +1,6 @@
 //! A list, page by page.
 
+use regex::Regex;
 use serde_json::{Value, json};
 use tests::api::{Api, Reply, User, two_users};
 
@@ -7,11 +8,10 @@ fn ids(reply: &Reply) -> Vec<String> {
     reply.body.as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The rest of the path, below the user's, that the `Link` names, if there is a next page.
+/// The rest of the next page's address, below the user's, if there is one.
 fn next(user: &User, reply: &Reply) -> Option<String> {
-    let link = Some(reply.header("link")).filter(|link| !link.is_empty())?;
-    let target = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
-    Some(target.strip_prefix(&user.path("")).unwrap().to_owned())
+    let page = reply.next_page()?;
+    Some(page.as_str().strip_prefix(&user.api.url(&user.path(""))).unwrap().to_owned())
 }
 
 /// Follows the links from here to the end.
@@ -58,6 +58,18 @@ async fn the_pages_hold_every_task_once_newest_first() {
         let expected: Vec<String> = created.iter().skip(first).step_by(2).cloned().collect();
         assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), expected, "completed={completed}");
     }
+}
+
+#[tokio::test]
+async fn the_link_to_the_next_page_is_a_query_alone() {
+    let user = Api::shared().user().await;
+    create(&user, 3).await;
+    let cursor = Regex::new(r#"^<\?(completed=false&)?limit=1&cursor=[A-Za-z0-9_-]+>; rel="next"$"#).unwrap();
+    for path in ["/tasks?limit=1", "/tasks?limit=1&completed=false"] {
+        let page = user.get(path).await.expect(200);
+        assert!(cursor.is_match(page.header("link")), "{:?}", page.header("link"));
+    }
+    assert_eq!(user.get("/tasks").await.expect(200).header("link"), "", "there is one page");
 }
 
 #[tokio::test]
@@ -119,6 +131,9 @@ async fn a_bad_parameter_is_named() {
         ("limit=-1".to_owned(), "limit"),
         ("limit=1.5".to_owned(), "limit"),
         ("limit=".to_owned(), "limit"),
+        ("limit=%2B5".to_owned(), "limit"),
+        ("limit=+5".to_owned(), "limit"),
+        ("limit=5%0A".to_owned(), "limit"),
         ("limit=99999999999999999999".to_owned(), "limit"),
         ("limit=1&limit=2".to_owned(), "limit"),
         ("limit=1%00".to_owned(), "limit"),

@@ -35,7 +35,9 @@ async fn signing_up_makes_an_account_and_says_where() {
     let reply = sign_up(&email, PASSWORD).await.expect(201);
     assert_eq!(names(&reply.body), ["created_at", "email", "id"]);
     assert_eq!(reply.body["email"], email.as_str());
-    assert_eq!(reply.header("location"), format!("/users/{}", reply.body["id"].as_str().unwrap()));
+    let id = reply.body["id"].as_str().unwrap();
+    assert_eq!(reply.header("location"), id, "a reference relative to the request's own address");
+    assert_eq!(reply.location().as_str(), Api::shared().url(&format!("/users/{id}")));
     assert_just_now(&reply.body["created_at"]);
 }
 

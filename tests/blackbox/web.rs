@@ -1,6 +1,6 @@
 //! The page, as a browser fetches it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::{Response, header::HeaderMap};
 use tests::api::{Api, response};
@@ -17,35 +17,52 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).map_or("", |value| value.to_str().expect("a text"))
 }
 
-/// The addresses of this page's own that a file names.
+/// The addresses of this page's own that a file names: by a query for the page, by a path for its scripts.
 fn links(text: &str) -> BTreeSet<String> {
     let quoted = text.split('"').skip(1).step_by(2);
-    let own = quoted.filter_map(|link| link.strip_prefix("web/").or(link.strip_prefix("./")));
-    own.map(|name| format!("/web/{name}")).collect()
+    let own = quoted.filter_map(|link| match link.strip_prefix("./") {
+        Some(name) => Some(format!("/web/{name}")),
+        None => ["?asset=", "web/"].iter().any(|start| link.starts_with(start)).then(|| format!("/{link}")),
+    });
+    own.collect()
+}
+
+/// All that the page loads, each with what was answered.
+async fn loaded() -> BTreeMap<String, (HeaderMap, String)> {
+    let mut files = BTreeMap::new();
+    let mut left = BTreeSet::from(["/".to_owned()]);
+    while let Some(link) = left.pop_first() {
+        let file = get(&link, &[]).await;
+        assert_eq!(file.status(), 200, "{link}");
+        let (headers, text) = (file.headers().clone(), file.text().await.expect("a text"));
+        let links = links(&text);
+        files.insert(link, (headers, text));
+        left.extend(links.into_iter().filter(|link| !files.contains_key(link)));
+    }
+    files
 }
 
 #[tokio::test]
 async fn everything_the_page_names_is_there_and_of_its_kind() {
-    let page = get("/", &[]).await;
-    assert_eq!((page.status().as_u16(), header(page.headers(), "content-type")), (200, "text/html; charset=utf-8"));
-    let mut found: BTreeSet<String> = BTreeSet::new();
-    let mut left = links(&page.text().await.expect("a text"));
-    while let Some(link) = left.pop_first() {
-        let file = get(&link, &[]).await;
-        assert_eq!(file.status(), 200, "{link}");
-        let kind = if link.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
-        assert_eq!(header(file.headers(), "content-type"), kind, "{link}");
-        found.insert(link);
-        left.extend(links(&file.text().await.expect("a text")).difference(&found).cloned());
+    let files = loaded().await;
+    for (link, (headers, _)) in &files {
+        let kind = match link.rsplit_once('.') {
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "js")) => "text/javascript; charset=utf-8",
+            _ => "text/html; charset=utf-8",
+        };
+        assert_eq!(header(headers, "content-type"), kind, "{link}");
     }
-    let names = ["account.js", "api.js", "forms.js", "session.js", "style.css", "tasks.js", "web.js"];
-    assert_eq!(found, names.map(|name| format!("/web/{name}")).into());
+    let names =
+        ["account.js", "api.js", "forms.js", "session.js", "tasks.js", "web.js"].map(|name| format!("/web/{name}"));
+    let by_query = ["/", "/?asset=start.js", "/?asset=style.css"].map(str::to_owned);
+    assert_eq!(files.into_keys().collect::<BTreeSet<_>>(), by_query.into_iter().chain(names).collect());
     assert_eq!(get("/web/index.html", &[]).await.status(), 404);
 }
 
 #[tokio::test]
 async fn nothing_but_its_own_origin_can_run_in_the_page_or_frame_it() {
-    for path in ["/", "/web/web.js"] {
+    for path in ["/", "/web/web.js", "/?asset=start.js"] {
         let response = get(path, &[]).await;
         assert_eq!(
             header(response.headers(), "content-security-policy"),
@@ -63,8 +80,7 @@ async fn nothing_but_its_own_origin_can_run_in_the_page_or_frame_it() {
 #[tokio::test]
 async fn the_page_is_small_and_sent_once() {
     let mut bytes = 0;
-    let page = get("/", &[]).await.text().await.expect("a text");
-    for path in links(&page).iter().map(String::as_str).chain(["/"]) {
+    for path in loaded().await.keys() {
         let first = get(path, &[("accept-encoding", "gzip")]).await;
         assert_eq!(header(first.headers(), "content-encoding"), "gzip", "{path}");
         assert_eq!(header(first.headers(), "cache-control"), "no-cache", "{path}");

@@ -1,6 +1,7 @@
 //! The page, as people use it: in Chromium, by the keyboard. `make test` starts the API and runs this.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod base_path;
 mod conflicts;
 mod network;
 mod origins;

@@ -11,9 +11,14 @@ use crate::page_url;
 
 #[tokio::test]
 async fn the_whole_walk_goes_by_the_keyboard_alone() {
+    walk(&page_url()).await;
+}
+
+/// From the first visit to the last, at the page's address.
+pub(crate) async fn walk(url: &str) {
     browse(async |page| {
         let (email, new_password) = (fresh_email(), "another good one");
-        page.open(&page_url()).await;
+        page.open(url).await;
 
         // Sign up; what is wrong is said at the field, and the keyboard is there.
         page.push("Create an account").await;
@@ -117,13 +122,18 @@ async fn the_whole_walk_goes_by_the_keyboard_alone() {
 
 #[tokio::test]
 async fn a_long_list_comes_part_by_part() {
+    load_more(&page_url()).await;
+}
+
+/// Three parts of a list, at the page's address.
+pub(crate) async fn load_more(url: &str) {
     let user = Api::shared().user().await;
     for number in 1..=45 {
         user.task(&format!("Task {number}")).await;
     }
     let titles = |range: std::ops::RangeInclusive<u32>| range.rev().map(|number| format!("Task {number}"));
     browse(async |page| {
-        page.open(&page_url()).await;
+        page.open(url).await;
         page.sign_in(&user.email).await;
         assert_eq!(page.titles().await, titles(26..=45).collect::<Vec<_>>());
         // What comes in between is neither repeated nor in the way.

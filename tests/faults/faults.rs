@@ -19,7 +19,7 @@ use crate::{
 /// How many clients work side by side.
 const CLIENTS: usize = 8;
 
-/// An outage that every request sits out: its budget is 10 s, and its last attempt may begin 3 s before its end.
+/// An outage that every request sits out: its budget is 11 s, and its last attempt may begin 3 s before its end.
 const OUTAGE: Duration = Duration::from_secs(6);
 
 /// What came of one kind of fault.

@@ -79,7 +79,7 @@ pub(crate) fn authority(settings: &tests::watch::Settings) -> Vec<u8> {
     std::fs::read(settings.get("DATABASE_CA_FILE")).unwrap()
 }
 
-/// What breaks. Every outage is shorter than a request's budget, 10 s.
+/// What breaks. Every outage is shorter than a request's budget, 11 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     BackendsTerminated,
@@ -166,13 +166,14 @@ async fn stop_the_server(stage: &mut Stage) -> u32 {
     1
 }
 
-/// For a second, every connection is cut after the server has carried out its second statement and before the
-/// answer comes through.
+/// For 300 ms, every connection is cut after the server has carried out its second statement and before the answer
+/// comes through. A write is then repeated when the first attempt at it is sure to be over.
 async fn lose_answers(stage: &mut Stage) -> u32 {
     let before = stage.relay.answers_lost();
     stage.relay.lose_answers_after(Some(stage.first_statement));
-    sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_millis(300)).await;
     stage.relay.lose_answers_after(None);
+    sleep(Duration::from_millis(2_500)).await;
     stage.relay.answers_lost() - before
 }
 

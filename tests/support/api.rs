@@ -7,7 +7,7 @@ use std::{
 };
 
 use reqwest::{
-    Method, RequestBuilder, Response,
+    Method, RequestBuilder, Response, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
 };
 use serde_json::{Value, json};
@@ -154,6 +154,8 @@ impl User {
 /// What the API answered.
 #[derive(Clone, Debug)]
 pub struct Reply {
+    /// What was asked for.
+    pub url: Url,
     /// The status.
     pub status: u16,
     /// The headers.
@@ -173,6 +175,27 @@ impl Reply {
     /// A header's value, empty when it is not there.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The address that a reference in a header leads to: as a client resolves it, from the request's own.
+    #[track_caller]
+    pub fn resolve(&self, reference: &str) -> Url {
+        self.url.join(reference).expect("a reference")
+    }
+
+    /// Where the `Location` leads.
+    #[track_caller]
+    pub fn location(&self) -> Url {
+        assert!(self.headers.contains_key("location"), "{self:#?}");
+        self.resolve(self.header("location"))
+    }
+
+    /// The next page of a list, where the `Link` leads, if there is one.
+    #[track_caller]
+    pub fn next_page(&self) -> Option<Url> {
+        let link = Some(self.header("link")).filter(|link| !link.is_empty())?;
+        let target = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+        Some(self.resolve(target.expect("the link to the next page")))
     }
 
     /// The token in the reply to a sign-in.
@@ -209,19 +232,20 @@ pub async fn response(request: RequestBuilder) -> Response {
 /// there is no 500 and nothing of the inside in it.
 pub async fn reply(request: RequestBuilder) -> Reply {
     let response = response(request).await;
-    let path = response.url().path().to_owned();
+    let url = response.url().clone();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.expect("a text");
-    let is_file = status < 400 && !["/users", "/health", "/.well-known"].iter().any(|start| path.starts_with(start));
+    let is_file = status < 400 && !["/users/", "/health", "/.well-known/"].iter().any(|part| url.path().contains(part));
     let body = match &*text {
         "" => Value::Null,
         _ if is_file => Value::from(text.as_str()),
         _ => serde_json::from_str(&text).expect("JSON"),
     };
-    let reply = Reply { status, headers, body };
+    let is_key_set = url.path().contains("/.well-known/");
+    let reply = Reply { url, status, headers, body };
 
-    let kept = match path.split('/').nth(1) {
-        Some(".well-known") => "public, max-age=",
+    let kept = match is_key_set {
+        true => "public, max-age=",
         _ if is_file => "no-cache",
         _ => "no-store",
     };

@@ -25,6 +25,13 @@ pub fn direct_url() -> Result<String> {
     variable("DATABASE_URL_UNPOOLED")
 }
 
+/// The same as the superuser, who has the owner's password.
+pub fn superuser_url() -> Result<String> {
+    let mut url: Url = direct_url()?.parse()?;
+    url.set_username("postgres").map_err(|()| anyhow!("no address of a user's"))?;
+    Ok(url.into())
+}
+
 /// The file with the certificate that the stack's certificates are signed with.
 pub fn ca_file() -> Result<PathBuf> {
     variable("DATABASE_CA_FILE").map(PathBuf::from)
@@ -77,16 +84,25 @@ pub fn counts_for(email: &str) -> String {
 /// Sets the counts of an address, from this machine and from anywhere, as if there had been failures to sign in, the
 /// last of them `seconds_ago`.
 pub async fn set_signin_failures(email: &str, from_here: i32, from_anywhere: i32, seconds_ago: i32) {
+    set_signin_failures_from("127.0.0.1", email, from_here, seconds_ago).await;
+    set_count(email, email, from_anywhere, seconds_ago).await;
+}
+
+/// Sets the count of an address from one network.
+pub async fn set_signin_failures_from(network: &str, email: &str, failures: i32, seconds_ago: i32) {
+    set_count(&format!("{email} {network}"), email, failures, seconds_ago).await;
+}
+
+async fn set_count(key: &str, email: &str, failures: i32, seconds_ago: i32) {
     let url = direct_url().expect("an address");
     let database = connect(&url).await.expect("a database");
-    for (key, failures) in [(format!("{email} 127.0.0.1"), from_here), (email.to_owned(), from_anywhere)] {
-        let sql = "INSERT INTO signin_failures (key, failures, failed_at)
-            VALUES (sha256(convert_to($1, 'UTF8')), $2, now() AT TIME ZONE 'UTC' - $3 * interval '1 second')
-            ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failed_at = excluded.failed_at";
-        let params: [(&(dyn ToSql + Sync), Type); 3] =
-            [(&key, Type::TEXT), (&failures, Type::INT4), (&seconds_ago, Type::INT4)];
-        database.query_typed(sql, &params).await.expect("counts");
-    }
+    let sql = "INSERT INTO signin_failures (key, email_hash, failures, failed_at)
+        VALUES (sha256(convert_to($1, 'UTF8')), sha256(convert_to($2, 'UTF8')), $3,
+                now() AT TIME ZONE 'UTC' - $4 * interval '1 second')
+        ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failed_at = excluded.failed_at";
+    let params: [(&(dyn ToSql + Sync), Type); 4] =
+        [(&key, Type::TEXT), (&email, Type::TEXT), (&failures, Type::INT4), (&seconds_ago, Type::INT4)];
+    database.query_typed(sql, &params).await.expect("counts");
 }
 
 /// A database that is dropped when this value is.
@@ -104,9 +120,10 @@ impl Scratch {
         let mut url: Url = direct_url()?.parse()?;
         url.set_path(&name);
         // A killed run leaves its databases behind, and process ids come round.
-        let admin = connect(&direct_url()?).await?;
+        let admin = connect(&superuser_url()?).await?;
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
-        admin.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_functions, {name}_owner")).await?;
+        connect(&direct_url()?).await?.batch_execute(&format!("CREATE DATABASE {name}")).await?;
         Ok(Self { name, url })
     }
 
@@ -115,6 +132,23 @@ impl Scratch {
         let scratch = Self::create().await?;
         scratch.migrate(&migrations(), &["up"]).await?.success()?;
         Ok(scratch)
+    }
+
+    /// Gives it to a role of its own, which may make roles: what hosts give their customers. Its address is that role's
+    /// from now on.
+    pub async fn give_to_owner(&mut self, password: &str) -> Result<()> {
+        let owner = format!("{}_owner", self.name);
+        let admin = connect(&superuser_url()?).await?;
+        admin.batch_execute(&format!("CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD '{password}'")).await?;
+        admin.batch_execute(&format!("ALTER DATABASE {} OWNER TO {owner}", self.name)).await?;
+        self.url.set_username(&owner).map_err(|()| anyhow!("no address of a user's"))?;
+        self.url.set_password(Some(password)).map_err(|()| anyhow!("no address of a user's"))?;
+        Ok(())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its address, at the direct endpoint.
@@ -141,12 +175,18 @@ impl Scratch {
 }
 
 impl Drop for Scratch {
-    /// On a thread of its own, since the test's runtime may be on its way out.
+    /// On a thread of its own, since the test's runtime may be on its way out. As the superuser, since the database
+    /// may have been given to another role, of those that go with it.
     fn drop(&mut self) {
-        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let name = self.name.clone();
         let dropped = thread::spawn(move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async { Ok(connect(&direct_url()?).await?.batch_execute(&statement).await?) })
+            runtime.block_on(async {
+                let admin = connect(&superuser_url()?).await?;
+                admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+                admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_functions, {name}_owner")).await?;
+                Ok(())
+            })
         })
         .join();
         match dropped {

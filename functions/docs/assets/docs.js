@@ -1,4 +1,9 @@
-// Fills the page. What does not come is asked for again, a few times: the page is nothing without it.
+// Fills the page.
+
+/** Where the API is: this page is its `docs`, opened with a slash at the end or without. */
+const base = new URL(location.pathname.endsWith("/") ? ".." : ".", location);
+
+/** What does not come is asked for again, a few times: the page is nothing without it. */
 async function again(ask, attempts = 5) {
   for (;;) {
     try {
@@ -22,16 +27,17 @@ function load(name, attributes) {
 }
 
 async function contract() {
-  const response = await fetch("/openapi.json");
-  if (!response.ok) throw new Error(`/openapi.json: ${response.status}`);
-  return response.json();
+  const response = await fetch(new URL("openapi.json", base));
+  if (!response.ok) throw new Error(`openapi.json: ${response.status}`);
+  // The document's server is relative to it; here one sees where that leads.
+  return { ...(await response.json()), servers: [{ url: base.href.replace(/\/$/, "") }] };
 }
 
 try {
   const [spec] = await Promise.all([
     again(contract),
-    again(() => load("link", { rel: "stylesheet", href: "/docs/swagger-ui.css" })),
-    again(() => load("script", { src: "/docs/swagger-ui-bundle.js" })),
+    again(() => load("link", { rel: "stylesheet", href: new URL("docs/swagger-ui.css", base) })),
+    again(() => load("script", { src: new URL("docs/swagger-ui-bundle.js", base) })),
   ]);
   // The token that is entered stays in this page: it is not kept when the page is left.
   SwaggerUIBundle({

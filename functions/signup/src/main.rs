@@ -17,5 +17,5 @@ async fn handle(app: &Open, request: &Request) -> Result<Response, Problem> {
     request.note_user(user.id);
     request.note_event(SecurityEvent::AccountCreated);
     let account = json!({ "id": user.id, "email": user.email, "created_at": user.created_at });
-    Ok(created(&format!("/users/{}", user.id), &account))
+    Ok(created(request, &user.id.to_string(), &account))
 }

@@ -2,7 +2,7 @@
 //
 // It needs nothing else of this page and works from every origin the API allows: copy it.
 //
-//     const api = new TaskApi("https://api.example.com/");
+//     const api = new TaskApi("https://api.example.com");
 //     await api.signUp("ada@example.com", "correct horse");
 //     api.session = await api.signIn("ada@example.com", "correct horse");
 //     const task = await api.createTask({ title: "Buy milk" }, newKey());
@@ -52,7 +52,7 @@ export class Changed extends Error {
   }
 }
 
-/** A new `Idempotency-Key`: however often a task is created under it, there is one. */
+/** A new `Idempotency-Key`: however often a task is created under it, there is one. Other words need another key. */
 export function newKey() {
   // Not `crypto.randomUUID`, which there is on secure origins only.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -73,12 +73,12 @@ export class TaskApi {
   #onSessionEnd;
 
   /**
-   * @param base where the API is
+   * @param base where the API is, with or without a slash at the end; a relative one is relative to the page
    * @param onWait told `{ seconds, error }` before a call is repeated, and null once it has ended
    * @param onSessionEnd told when the token of the session is no longer accepted
    */
   constructor(base, { onWait = () => {}, onSessionEnd = () => {} } = {}) {
-    this.#base = base;
+    this.#base = folder(base);
     this.#onWait = onWait;
     this.#onSessionEnd = onSessionEnd;
     /** `{ token, user_id }` of whoever is signed in: what `signIn` returns. */
@@ -115,11 +115,11 @@ export class TaskApi {
   async listTasks({ completed, limit, next, signal } = {}) {
     const query = Object.entries({ completed, limit }).filter(([, value]) => value !== undefined);
     const path = next ?? `${this.#mine("/tasks")}?${new URLSearchParams(query)}`;
-    const { body, headers } = await this.#send("GET", path, { signal });
-    return { tasks: body, next: nextLink(headers.get("link")) };
+    const { body, headers, url } = await this.#send("GET", path, { signal });
+    return { tasks: body, next: nextLink(headers.get("link"), url) };
   }
 
-  /** The new task, or the one that was made under this key before. 422 when the words break a rule. */
+  /** The new task, or the one that was made under this key before. 422 when the words break a rule, or the key was used for others. */
   async createTask(words, key) {
     return withTag(await this.#send("POST", this.#mine("/tasks"), { body: words, headers: { "idempotency-key": key } }));
   }
@@ -183,6 +183,7 @@ export class TaskApi {
    */
   async #send(method, path, { body, headers = {}, signal, once = method === "POST" && !("idempotency-key" in headers) } = {}) {
     const { session } = this;
+    const url = new URL(path, this.#base);
     const request = { method, headers: { ...headers }, credentials: "omit", cache: "no-store" };
     if (session) request.headers.authorization = `Bearer ${session.token}`;
     if (body !== undefined) {
@@ -194,7 +195,7 @@ export class TaskApi {
     try {
       for (;;) {
         try {
-          return await this.#attempt(path, request, signal);
+          return await this.#attempt(url, request, signal);
         } catch (error) {
           if (error instanceof Problem) error.isRepeat = mayBeServed;
           if (error.tokenIsInvalid && this.session === session) this.#onSessionEnd();
@@ -211,12 +212,12 @@ export class TaskApi {
     }
   }
 
-  async #attempt(path, request, signal) {
+  async #attempt(url, request, signal) {
     const timeout = AbortSignal.timeout(TIMEOUT);
     let response, text;
     try {
       const signals = signal ? AbortSignal.any([signal, timeout]) : timeout;
-      response = await fetch(new URL(path, this.#base), { ...request, signal: signals });
+      response = await fetch(url, { ...request, signal: signals });
       text = await response.text();
     } catch (error) {
       signal?.throwIfAborted();
@@ -224,7 +225,7 @@ export class TaskApi {
     }
     const body = parse(text);
     if (!response.ok) throw new Problem(response, body ?? {});
-    return { body, headers: response.headers };
+    return { body, headers: response.headers, url };
   }
 }
 
@@ -233,9 +234,18 @@ function withTag({ body, headers }) {
   return { ...body, etag: headers.get("etag") };
 }
 
-/** The target of `Link: <…>; rel="next"` (RFC 8288), or null. */
-function nextLink(header) {
-  return /<([^>]*)>\s*;\s*rel="?next"?/.exec(header ?? "")?.[1] ?? null;
+/** The API's base as a folder: what is relative to it is below it. */
+function folder(base) {
+  const url = new URL(base, globalThis.document?.baseURI ?? globalThis.location?.href);
+  url.search = url.hash = "";
+  if (!url.pathname.endsWith("/")) url.pathname += "/";
+  return url;
+}
+
+/** Where `Link: <…>; rel="next"` (RFC 8288) leads, which is relative to the URL that was asked for; or null. */
+function nextLink(header, url) {
+  const target = /<([^>]*)>\s*;\s*rel="?next"?/.exec(header ?? "")?.[1];
+  return target === undefined ? null : new URL(target, url).href;
 }
 
 /** What does not come from the API, but from something on the way, may be no JSON. */

@@ -6,7 +6,8 @@
 // no safer from what can read `sessionStorage`, which is script of this origin in this tab, and every reload would be a
 // sign-in. Such script there is none but what is served from here: see the pages' Content-Security-Policy.
 
-const KEY = "task-api-session";
+/** Other APIs on the same host, `/v1` and `/v2`, share the storage: each page has the session of its own. */
+const KEY = `task-api-session${new URL("..", import.meta.url).pathname.replace(/\/$/, "")}`;
 
 /** The session of this tab, or null. Whether it still holds, only the API can say. */
 export function load() {

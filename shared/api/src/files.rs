@@ -16,7 +16,7 @@ use crate::{EntityTag, Problem, Request, Response, response::bare, tagged, unles
 /// A file, as `tools/files` puts it into a function.
 #[derive(Debug)]
 pub struct File {
-    /// The last segment of its path.
+    /// What it is asked for by; empty for the page.
     pub name: &'static str,
     /// Its `Content-Type`.
     pub media_type: &'static str,
@@ -42,7 +42,11 @@ pub struct File {
 pub struct Files(pub &'static [File]);
 
 impl Files {
-    /// 200 with the file that the path's last segment names, or 304 when the client has it.
+    /// 200 with the file that is asked for, or 304 when the client has it.
+    ///
+    /// The route names it in its `{asset}`, or by its last segment; else the query does, as `asset`, and without that it
+    /// is the page. A page may be asked for with a slash at the end of its path, or with none, and no path leads to its
+    /// files from both: only a reference that is a query alone.
     ///
     /// Clients may keep it, and have to ask whether it has changed before they use it again: a page and what it loads
     /// are always of one release. `policy` is the `Content-Security-Policy`.
@@ -50,9 +54,18 @@ impl Files {
     /// # Errors
     /// 404 when there is no such file; 400 for an `If-None-Match` that cannot be read.
     pub fn serve(&self, request: &Request, policy: &'static str) -> Result<Response, Problem> {
-        let file = self.0.iter().find(|file| file.name == request.last_segment()).ok_or(Problem::NoSuchFile)?;
+        let file = self.asked_for(request).ok_or(Problem::NoSuchFile)?;
         let known = request.if_none_match()?;
         Ok(unless_known(file.response(policy, accepts_gzip(request)), known.as_ref()))
+    }
+
+    fn asked_for(&self, request: &Request) -> Option<&File> {
+        let page = || self.0.iter().find(|file| file.name.is_empty());
+        let asset = |name: &str| self.0.iter().find(|file| !name.is_empty() && file.name == name);
+        if let Some(name) = request.asset_in_path() {
+            return asset(name);
+        }
+        asset(request.last_segment()).or_else(|| request.asset_in_query().map_or_else(page, |name| asset(&name)))
     }
 }
 
@@ -88,16 +101,25 @@ impl File {
 
 /// Whether `Accept-Encoding` (RFC 9110, section 12.5.3) names gzip, or everything, and not with a weight of 0.
 fn accepts_gzip(request: &Request) -> bool {
-    let weight = |coding: &str| {
+    let accepts = |coding: &str| {
         request.header("accept-encoding").unwrap_or_default().split(',').find_map(|element| {
             let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
             name.trim().eq_ignore_ascii_case(coding).then(|| {
                 let weight = parameters.trim().strip_prefix("q=").or(parameters.trim().strip_prefix("Q="));
-                weight.map_or(1.0, |weight| weight.trim().parse::<f32>().unwrap_or(0.0))
+                weight.is_none_or(is_above_0)
             })
         })
     };
-    weight("gzip").or(weight("x-gzip")).or(weight("*")).is_some_and(|weight| weight > 0.0)
+    accepts("gzip").or(accepts("x-gzip")).or(accepts("*")).unwrap_or(false)
+}
+
+/// Whether a weight (RFC 9110, section 12.4.2: 0 to 1, with up to three digits behind the point) is above 0. What is no
+/// weight is not.
+fn is_above_0(weight: &str) -> bool {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_fraction = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let is_0 = fraction.bytes().all(|byte| byte == b'0');
+    is_fraction && (whole == "0" && !is_0 || whole == "1" && is_0)
 }
 
 #[cfg(test)]
@@ -118,9 +140,13 @@ mod tests {
         File { name: "a.png", media_type: "image/png", hash: "22", content: b"\xff", gzip: None },
     ]);
 
-    fn serve(path: &str, headers: serde_json::Value) -> Response {
-        let request = request(json!({"rawPath": path, "headers": headers}));
+    fn answer(event: serde_json::Value) -> Response {
+        let request = request(event);
         FILES.serve(&request, "default-src 'self'").unwrap_or_else(|problem| problem.respond(&request))
+    }
+
+    fn serve(path: &str, headers: serde_json::Value) -> Response {
+        answer(json!({"rawPath": path, "headers": headers}))
     }
 
     fn header<'a>(response: &'a Response, name: &str) -> &'a str {
@@ -128,15 +154,27 @@ mod tests {
     }
 
     #[test]
-    fn the_last_segment_of_the_path_names_the_file() {
-        for path in ["/", "/web/", ""] {
-            assert_eq!(serve(path, json!({})).body(), &Body::Text("page".to_owned()), "{path:?}");
-        }
-        let image = serve("/web/a.png", json!({"accept-encoding": "gzip"}));
-        assert_eq!(image.body(), &Body::Binary(b"\xff".to_vec()));
-        assert_eq!([header(&image, "content-type"), header(&image, "vary")], ["image/png", ""]);
-        for path in ["/web/b.png", "/a.png/b", "/web/A.png", "/web/..%2fa.png"] {
-            assert_eq!(serve(path, json!({})).status(), 404, "{path:?}");
+    fn the_route_or_the_query_names_the_file_whatever_stands_before() {
+        // As at the root, at a stage's address, behind a base path that is left in the path, and one that is not.
+        for base in ["", "/", "/dev", "/dev/", "/v1/docs", "/v1/docs/"] {
+            for query in ["", "utm=a.png"] {
+                let page = answer(json!({"rawPath": base, "rawQueryString": query}));
+                assert_eq!(page.body(), &Body::Text("page".to_owned()), "{base:?}?{query}");
+            }
+            let by_query = answer(json!({"rawPath": base, "rawQueryString": "asset=a.png"}));
+            let by_route = answer(json!({"rawPath": format!("{base}/x/a.png"), "pathParameters": {"asset": "a.png"}}));
+            let by_path = answer(json!({"rawPath": format!("{base}/a.png"), "headers": {"accept-encoding": "gzip"}}));
+            for image in [by_query, by_route, by_path] {
+                assert_eq!(image.body(), &Body::Binary(b"\xff".to_vec()), "{base:?}");
+                assert_eq!([header(&image, "content-type"), header(&image, "vary")], ["image/png", ""]);
+            }
+            for name in ["b.png", "A.png", "..%2fa.png", "../a.png"] {
+                let event = json!({"rawPath": format!("{base}/x/{name}"), "pathParameters": {"asset": name}});
+                assert_eq!(answer(event).status(), 404, "{base:?}: {name}");
+            }
+            for query in ["asset=b.png", "asset=", "asset"] {
+                assert_eq!(answer(json!({"rawPath": base, "rawQueryString": query})).status(), 404, "{base:?}?{query}");
+            }
         }
     }
 
@@ -151,6 +189,15 @@ mod tests {
             ("gzip;q=0, *", ""),
             ("gzip; q=0.000", ""),
             ("identity, *;q=0", ""),
+            ("gzip ; q=1.", "gzip"),
+            ("gzip;q=1.000", "gzip"),
+            ("gzip;q=+1", ""),
+            ("gzip;q=inf", ""),
+            ("gzip;q=1e0", ""),
+            ("gzip;q=.5", ""),
+            ("gzip;q=0.0001", ""),
+            ("gzip;q=1.5", ""),
+            ("gzip;q=", ""),
         ] {
             let response = serve("/", json!({"accept-encoding": accepted}));
             assert_eq!(header(&response, "content-encoding"), coding, "{accepted:?}");

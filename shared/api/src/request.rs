@@ -37,22 +37,41 @@ impl Request {
         let route = route(&event);
         let body = event.body.unwrap_or_default();
         Self {
-            id: event.request_context.request_id.unwrap_or_else(|| fallback_id.to_owned()),
+            id: event.request_id.unwrap_or_else(|| fallback_id.to_owned()),
             route,
             path: event.raw_path,
             path_parameters: event.path_parameters,
             query: event.raw_query_string,
             headers: event.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
             body: if event.is_base64_encoded { BASE64_STANDARD.decode(body).ok() } else { Some(body.into_bytes()) },
-            client: network(&event.request_context.http.source_ip.unwrap_or_default()),
+            client: network(&event.source_ip),
             user: OnceLock::new(),
             security_event: OnceLock::new(),
         }
     }
 
-    /// What stands behind the last slash of the path, as it was sent.
+    /// What stands last in the path, as it was sent; empty when nothing does. What comes before it is anybody's guess:
+    /// a stage is in the path, a base path that a proxy has taken off is not.
     pub(crate) fn last_segment(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
+        self.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The reference, which is relative to the path as the contract writes it, relative to the request's own URL
+    /// (RFC 3986, section 5.2). They differ when there is a slash at its end: it is one segment more.
+    pub(crate) fn relative(&self, reference: &str) -> String {
+        let slashes = self.path.len() - self.path.trim_end_matches('/').len();
+        "../".repeat(slashes) + reference
+    }
+
+    /// The file that the route names, where it has an `{asset}`.
+    pub(crate) fn asset_in_path(&self) -> Option<&str> {
+        self.path_parameters.get("asset").map(String::as_str)
+    }
+
+    /// The file that the query names.
+    pub(crate) fn asset_in_query(&self) -> Option<String> {
+        let mut parameters = form_urlencoded::parse(self.query.as_bytes());
+        parameters.find_map(|(name, value)| (name == "asset").then(|| value.into_owned()))
     }
 
     /// A header, by its lower-case name.
@@ -176,7 +195,7 @@ fn route(event: &Event) -> String {
     let path = event.path_parameters.iter().fold(event.raw_path.clone(), |path, (name, value)| {
         if value.is_empty() { path } else { path.replace(value, &format!("{{{name}}}")) }
     });
-    format!("{} {path}", event.request_context.http.method)
+    format!("{} {path}", event.method)
 }
 
 /// The network a client is counted under: of IPv6 the /64, within which a client has addresses at will.
@@ -208,6 +227,19 @@ pub(crate) mod tests {
         assert_eq!(bearer("bEaReR  abc "), Some("abc".to_owned()));
         for value in ["", "abc", "Bearer", "Bearer ", "Basic abc", "Bearerabc"] {
             assert_eq!(bearer(value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_reference_leads_to_the_same_place_from_a_path_with_slashes_at_its_end() {
+        for (path, reference) in [
+            ("/users/signup", "1"),
+            ("/dev/users/signup", "1"),
+            ("/users/signup/", "../1"),
+            ("/dev/users/signup//", "../../1"),
+            ("", "1"),
+        ] {
+            assert_eq!(request(serde_json::json!({"rawPath": path})).relative("1"), reference, "{path:?}");
         }
     }
 
@@ -244,8 +276,9 @@ pub(crate) mod tests {
     #[test]
     fn an_event_with_nothing_in_it_is_a_request() {
         assert_eq!(request(serde_json::json!({})).id, "fallback");
-        let nulls = serde_json::json!({"pathParameters": null, "headers": null, "rawQueryString": null, "body": null});
-        assert_eq!(request(nulls).id, "fallback");
+        for no_event in [serde_json::json!(null), serde_json::json!([{"requestContext": {"requestId": "r"}}])] {
+            assert_eq!(request(no_event).id, "fallback");
+        }
     }
 
     #[test]

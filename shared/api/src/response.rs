@@ -12,6 +12,8 @@ use lambda_http::{
 };
 use serde::Serialize;
 
+use crate::Request;
+
 /// What a function answers.
 pub type Response = http::Response<Body>;
 
@@ -20,19 +22,24 @@ pub fn ok(body: &impl Serialize) -> Response {
     with_json(StatusCode::OK, body)
 }
 
-/// 201 with a body, and where it can be found from now on.
-pub fn created(location: &str, body: &impl Serialize) -> Response {
+/// 201 with a body, and where it can be found from now on: relative to the request's path as the contract writes it.
+///
+/// The client resolves the `Location` against the URL it has sent the request to (RFC 9110, section 10.2.2), so it holds
+/// behind any stage, base path and proxy.
+pub fn created(request: &Request, location: &str, body: &impl Serialize) -> Response {
     let mut response = with_json(StatusCode::CREATED, body);
-    // A path of ids and a query of ours: always a good header value.
-    if let Ok(location) = HeaderValue::from_str(location) {
+    // Ids and words of ours: always a good header value.
+    if let Ok(location) = HeaderValue::from_str(&request.relative(location)) {
         response.headers_mut().insert(LOCATION, location);
     }
     response
 }
 
-/// The response with a `Link` to the next page of a list (RFC 8288).
-pub fn with_next(mut response: Response, target: &str) -> Response {
-    if let Ok(link) = HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")) {
+/// The response with a `Link` to the next page of a list (RFC 8288): the same list, with another query.
+///
+/// A reference that is a query alone keeps the path of the URL it is resolved against, the request's, whatever it is.
+pub fn with_next(mut response: Response, query: &str) -> Response {
+    if let Ok(link) = HeaderValue::from_str(&format!("<?{query}>; rel=\"next\"")) {
         response.headers_mut().insert(LINK, link);
     }
     response

@@ -168,10 +168,10 @@ mod tests {
 
     #[test]
     fn the_answer_has_the_form_the_gateway_takes() {
-        let answer = for_the_gateway(crate::created("/users/1", &json!({"id": 1})));
+        let answer = for_the_gateway(crate::created(&request(json!({})), "1", &json!({"id": 1})));
         let answer = serde_json::to_value(answer).unwrap();
         assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(201), &json!(r#"{"id":1}"#)));
-        assert_eq!(answer["headers"]["location"], "/users/1");
+        assert_eq!(answer["headers"]["location"], "1");
         assert_eq!(answer["headers"]["cache-control"], "no-store");
         assert_eq!(answer["headers"]["x-content-type-options"], "nosniff");
         assert_eq!(answer["isBase64Encoded"], false);

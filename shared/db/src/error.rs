@@ -14,6 +14,9 @@ pub enum Error {
     /// The caller's task is in another state than it has to be.
     #[error("the task is in another state")]
     Stale,
+    /// The task that was made under the idempotency key is not the one that is asked for.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
     /// The values break a rule of the schema.
     #[error("constraint {0:?} is violated")]
     Violated(Constraint),

@@ -2,7 +2,8 @@
 //! the token is dead, and a caller without a task has no such task.
 
 use domain::{
-    Caller, Description, NewTask, Page, PageRequest, Position, Precondition, Task, TaskChanges, TaskId, Title,
+    Caller, Description, NewTask, Page, PageRequest, Position, Precondition, RequestHash, Task, TaskChanges, TaskId,
+    Title,
 };
 use tokio_postgres::{Row, types::Type};
 
@@ -61,23 +62,23 @@ impl Database {
         Ok(Page { tasks, next })
     }
 
-    /// Creates a task, or finds the one that was created under its id before.
+    /// Creates a task, or finds the one that was created under its id before, by the same request.
     ///
     /// # Errors
-    /// [`Error::TokenDead`].
+    /// [`Error::TokenDead`]; [`Error::KeyReused`] when another request created it.
     pub async fn create_task(&self, caller: Caller, new: &NewTask) -> Result<Created, Error> {
         let sql = "
             WITH caller AS (
                 SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
             ), created AS (
-                INSERT INTO tasks (id, user_id, title, description)
-                SELECT $4, id, $5, $6 FROM caller
+                INSERT INTO tasks (id, user_id, title, description, request_hash)
+                SELECT $4, id, $5, $6, $7 FROM caller
                 ON CONFLICT (id) DO NOTHING
                 RETURNING *
             ), task AS (
-                SELECT true AS is_new, * FROM created
+                SELECT true AS is_new, true AS is_same, * FROM created
                 UNION ALL
-                SELECT false, * FROM tasks WHERE id = $4 AND user_id = $2
+                SELECT false, coalesce(request_hash = $7, true), * FROM tasks WHERE id = $4 AND user_id = $2
             )
             SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
             FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true";
@@ -93,10 +94,14 @@ impl Database {
                         (new.id.as_uuid(), Type::UUID),
                         (&new.title.as_str(), Type::TEXT),
                         (&new.description.as_ref().map(Description::as_str), Type::TEXT),
+                        (&new.request_hash.as_ref().map(RequestHash::as_bytes), Type::BYTEA),
                     ],
                 )
                 .await?;
             if let Some(task) = callers_task(&row)? {
+                if !row.try_get("is_same")? {
+                    return Err(Error::KeyReused);
+                }
                 return Ok(if row.try_get("is_new")? { Created::New(task) } else { Created::Found(task) });
             }
         }

@@ -3,7 +3,7 @@
 //! ```ignore
 //! // functions/web/build.rs, for GET / and GET /web/{asset}
 //! fn main() -> std::io::Result<()> {
-//!     files::embed(&files::read("assets", "")?)
+//!     files::embed(&files::read("assets")?)
 //! }
 //! ```
 #![allow(clippy::print_stdout, reason = "a build script speaks to cargo on standard output")]
@@ -19,14 +19,14 @@ use std::{
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest, Sha256};
 
-/// The name that a file is served under, the last segment of its path, and what is in it.
+/// The name that a file is asked for by, empty for the page, and what is in it.
 pub type File = (String, Vec<u8>);
 
-/// The files of a folder beside the build script, which runs again when they change. `index.html` is served as `page`.
+/// The files of a folder beside the build script, which runs again when they change. `index.html` is the page.
 ///
 /// # Errors
 /// The folder, or something in it, cannot be read.
-pub fn read(folder: &str, page: &str) -> io::Result<Vec<File>> {
+pub fn read(folder: &str) -> io::Result<Vec<File>> {
     println!("cargo::rerun-if-changed={folder}");
     let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
     paths.sort();
@@ -34,7 +34,7 @@ pub fn read(folder: &str, page: &str) -> io::Result<Vec<File>> {
         .iter()
         .map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            Ok((if name == "index.html" { page.to_owned() } else { name.into_owned() }, fs::read(path)?))
+            Ok((if name == "index.html" { String::new() } else { name.into_owned() }, fs::read(path)?))
         })
         .collect()
 }
@@ -84,7 +84,7 @@ fn hash(content: &[u8]) -> String {
     Sha256::digest(content).iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// By the name's extension; a name without one is a page's.
+/// By the name's extension; the page has none.
 fn media_type(name: &str) -> io::Result<&'static str> {
     Ok(match name.rsplit_once('.').map(|(_, extension)| extension) {
         None => "text/html; charset=utf-8",
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_file_has_a_media_type_or_is_refused() {
-        assert_eq!(media_type("docs").unwrap(), "text/html; charset=utf-8");
+        assert_eq!(media_type("").unwrap(), "text/html; charset=utf-8");
         assert_eq!(media_type("a.min.js").unwrap(), "text/javascript; charset=utf-8");
         assert!(media_type("a.exe").is_err());
     }

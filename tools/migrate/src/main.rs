@@ -1,8 +1,9 @@
 //! `migrate`: the command.
 
 use std::{
+    env,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -23,13 +24,13 @@ struct Cli {
     #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL_UNPOOLED", hide_env_values = true)]
     database_url: Option<String>,
 
-    /// A certificate to trust besides the system's, in PEM
+    /// A file of certificates to trust besides the system's, in PEM
     // A string, because an empty variable means that there is none.
     #[arg(long, global = true, value_name = "FILE", env = "DATABASE_CA_FILE")]
     ca_file: Option<String>,
 
-    /// How many seconds the database has to answer
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = seconds())]
+    /// How many seconds the database has to answer: one that is suspended wakes up first
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30, value_parser = seconds())]
     connect_timeout: u64,
 
     #[command(subcommand)]
@@ -50,6 +51,14 @@ enum Command {
     },
     /// Show what is applied, pending, changed or missing
     Status,
+    /// Make the role of the functions, which reads and writes rows and can do nothing else, with the password in
+    /// FUNCTIONS_PASSWORD
+    Role,
+}
+
+/// What a setting says: white space around it is not part of it, and an empty one is not set.
+fn setting(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
 }
 
 /// Up to a day, so that no deadline overflows.
@@ -79,21 +88,32 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 impl Cli {
     async fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        let migrations = Migrations::read(&self.source)?;
-        let url = self
-            .database_url
-            .filter(|url| !url.is_empty())
-            .context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
-        let ca_file = self.ca_file.filter(|file| !file.is_empty()).map(PathBuf::from);
-        let endpoint = Endpoint::new(&url, ca_file.as_deref())?;
-        let mut database = Database::connect(&endpoint, Duration::from_secs(self.connect_timeout)).await?;
-
         match self.command {
-            Command::Status => migrations.status(&mut database, out).await,
-            Command::Up { dry_run: true, .. } => migrations.dry_run(&mut database, out).await,
+            Command::Status => self.migrations()?.status(&mut self.connect().await?, out).await,
+            Command::Up { dry_run: true, .. } => self.migrations()?.dry_run(&mut self.connect().await?, out).await,
             Command::Up { lock_timeout, .. } => {
-                migrations.up(&mut database, Duration::from_secs(lock_timeout), out).await
+                let patience = Duration::from_secs(lock_timeout);
+                self.migrations()?.up(&mut self.connect().await?, patience, out).await
+            }
+            Command::Role => {
+                // An argument could be read by other processes.
+                let password = env::var("FUNCTIONS_PASSWORD").unwrap_or_default();
+                let password = setting(&password).context("no password is given: set FUNCTIONS_PASSWORD")?;
+                let role = self.connect().await?.make_role(password).await?;
+                writeln!(out, "{role} reads and writes rows, with the password in FUNCTIONS_PASSWORD")?;
+                Ok(())
             }
         }
+    }
+
+    fn migrations(&self) -> anyhow::Result<Migrations> {
+        Migrations::read(&self.source)
+    }
+
+    async fn connect(&self) -> anyhow::Result<Database> {
+        let url = self.database_url.as_deref().and_then(setting);
+        let url = url.context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
+        let ca_file = self.ca_file.as_deref().and_then(setting).map(Path::new);
+        Database::connect(&Endpoint::new(url, ca_file)?, Duration::from_secs(self.connect_timeout)).await
     }
 }

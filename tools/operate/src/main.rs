@@ -9,8 +9,9 @@ mod secrets;
 mod smoke;
 mod stage;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
+use auth::{InvalidLifetime, TokenLifetime};
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -81,9 +82,9 @@ enum Secrets {
         /// Which.
         #[arg(long, env)]
         step: Step,
-        /// How long a token is accepted.
-        #[arg(long, env, value_name = "SECONDS", default_value_t = 3600)]
-        token_lifetime_seconds: u64,
+        /// How long a token is accepted: an hour without it.
+        #[arg(long, env, value_name = "SECONDS", default_value = "", value_parser = token_lifetime)]
+        token_lifetime_seconds: TokenLifetime,
         /// Do not wait, although tokens will be refused: for a key that others know.
         #[arg(long)]
         now: bool,
@@ -116,6 +117,14 @@ fn optional_stage(text: &str) -> Result<Option<Stage>, &'static str> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
+/// As the functions read it.
+fn token_lifetime(text: &str) -> Result<TokenLifetime, InvalidLifetime> {
+    match text.trim() {
+        "" => Ok(TokenLifetime::default()),
+        text => text.parse(),
+    }
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -138,8 +147,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Cli::Secrets(Secrets::Set { stage, yes }) => secrets::set(&stage.store().await?, yes).await,
             Cli::Secrets(Secrets::Rotate { stage, step, token_lifetime_seconds, now }) => {
-                let lifetime = Duration::from_secs(token_lifetime_seconds);
-                secrets::rotate(&stage.store().await?, step, lifetime, now).await
+                secrets::rotate(&stage.store().await?, step, token_lifetime_seconds.get(), now).await
             }
             Cli::Secrets(Secrets::Remove { stage, yes }) => secrets::remove(&stage.store().await?, yes).await,
             Cli::Monitor { database_url, stage } => monitor::run(database_url, stage.flatten()).await,

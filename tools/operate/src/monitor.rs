@@ -26,7 +26,7 @@ const ELSEWHERE: &str = "postgres";
 
 /// Prints the tables of the database at an address, or of a stage's.
 pub(crate) async fn run(url: Option<String>, stage: Option<Stage>) -> anyhow::Result<()> {
-    let url = match (stage, url.filter(|url| !url.is_empty())) {
+    let url = match (stage, url.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty())) {
         (Some(stage), _) => {
             let store = Store::new(&stage, &stage.config()?.aws().await?);
             let stored = store.read([Setting::DatabaseUrlUnpooled]).await?.remove(&Setting::DatabaseUrlUnpooled);

@@ -366,7 +366,8 @@ fn line() -> anyhow::Result<String> {
 
 /// The file with one more authority to trust, as everywhere.
 pub(crate) fn ca_file() -> Option<PathBuf> {
-    env::var_os("DATABASE_CA_FILE").filter(|file| !file.is_empty()).map(PathBuf::from)
+    let file = env::var("DATABASE_CA_FILE").unwrap_or_default();
+    Some(file.trim()).filter(|file| !file.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub(crate) async fn run(api: &str, origin: Option<&str>) -> anyhow::Result<()> {
 pub(crate) struct Smoke {
     http: Client,
     base: String,
+    /// Of the pages it serves itself.
+    origin: String,
 }
 
 struct Reply {
@@ -61,7 +63,9 @@ impl Smoke {
         let url: Url = api.parse().with_context(|| format!("{api:?} is not a URL such as https://host"))?;
         ensure!(matches!(url.scheme(), "http" | "https"), "{url} is neither http:// nor https://");
         let http = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { http, base: url.as_str().trim_end_matches('/').to_owned() })
+        // A path is part of the base, and never of an origin (RFC 6454, section 6.2).
+        let origin = url.origin().ascii_serialization();
+        Ok(Self { http, base: url.as_str().trim_end_matches('/').to_owned(), origin })
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -76,7 +80,7 @@ impl Smoke {
     /// known to be allowed, the API's own will do where every origin is.
     async fn preflight(&self, origin: Option<&str>) -> anyhow::Result<()> {
         let step = "CORS preflight";
-        let origin = origin.unwrap_or(&self.base);
+        let origin = origin.unwrap_or(&self.origin);
         let asked = self
             .request(Method::OPTIONS, "/users/signin")
             .header(ORIGIN, origin)
@@ -228,4 +232,24 @@ async fn send(step: &str, request: RequestBuilder) -> anyhow::Result<(Reply, Sta
 
 fn passed(step: &str, status: StatusCode, took: Duration) {
     println!("  {step:<37} {} in {:>5} ms", status.as_u16(), took.as_millis());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_at_a_base_path_is_below_it_and_its_origin_is_without() -> anyhow::Result<()> {
+        for (url, health, origin) in [
+            ("https://tasks.example.com", "https://tasks.example.com/health", "https://tasks.example.com"),
+            ("https://tasks.example.com/", "https://tasks.example.com/health", "https://tasks.example.com"),
+            ("https://example.com:8443/v1", "https://example.com:8443/v1/health", "https://example.com:8443"),
+            ("https://example.com/api/v1/", "https://example.com/api/v1/health", "https://example.com"),
+        ] {
+            let smoke = Smoke::new(url)?;
+            let request = smoke.request(Method::GET, "/health").build()?;
+            assert_eq!((request.url().as_str(), &*smoke.origin), (health, origin), "{url}");
+        }
+        Ok(())
+    }
 }
