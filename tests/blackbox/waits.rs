@@ -167,15 +167,3 @@ async fn a_sign_in_waits_for_its_counts() {
     let locked = format!("SELECT FROM signin_failures AS counted WHERE {} FOR UPDATE", counts_for(&user.email));
     meanwhile(&locked, "ROLLBACK", watch.api.sign_in(&user.email, PASSWORD)).await.expect(200);
 }
-
-#[tokio::test]
-async fn an_account_with_ten_thousand_tasks_is_deleted() {
-    let user = Api::shared().user().await;
-    let tasks = format!(
-        "INSERT INTO tasks (user_id, title, description)
-        SELECT '{}', 'task ' || number, repeat('x', 500) FROM generate_series(1, 10000) AS number",
-        user.id
-    );
-    connect(&direct_url().unwrap()).await.unwrap().batch_execute(&tasks).await.unwrap();
-    user.delete("").await.expect(204);
-}
