@@ -247,7 +247,7 @@ impl Wire {
         let (mut from_client, mut from_server) = ([0; 65536], [0; 65536]);
         let mut clients_turn = true;
         let mut round_trips = 0;
-        // A connection that has swallowed something is of no use ever after, as on a network that lost its state.
+        // A connection that has swallowed something carries nothing ever after, as on a network that lost its state.
         let mut lost = false;
         while client.is_some() || way.is_late() {
             tokio::select! {

@@ -142,8 +142,8 @@ pub(crate) fn docker_engine() -> Result<()> {
     }
 }
 
-/// `ip`, with which the tests make a network of their own to lose packets in. Only root may, on Linux: others have no
-/// use for it.
+/// `ip`, with which the tests make a network of their own to lose packets in. Only root can, and only on
+/// Linux.
 pub(crate) fn ip() -> Result<Option<PathBuf>> {
     if !cfg!(target_os = "linux") || !rustix::process::geteuid().is_root() {
         return Ok(None);
