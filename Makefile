@@ -52,8 +52,8 @@ clean-data: ## remove the data of `make dev`: database, certificates, keys
 
 # Variables on make's command line, such as STAGE, are in the environment of what it runs.
 
-secrets: ## store the secrets of STAGE; asks for the database's addresses and before it overwrites
-	@$(OPERATE) secrets set $(if $(YES),--yes)
+secrets: ## store the secrets of STAGE; asks for the database's address as its owner, and before it overwrites
+	@$(OPERATE) secrets set $(if $(YES),--yes) $(if $(RENEW),--renew)
 
 rotate-keys: ## take a STEP (accept, sign, drop) of a rotation of the keys of STAGE
 	@$(OPERATE) secrets rotate $(if $(NOW),--now)

@@ -39,9 +39,8 @@ async fn run(checkout: &Checkout, script: &str, variables: &[(&str, &str)]) -> S
 #[tokio::test]
 async fn a_stage_is_made_released_again_given_other_keys_and_removed_as_the_page_says() {
     let checkout = Checkout::create().await;
-    let [pooled, direct] = checkout.addresses();
     // Nobody waits for an hour: the last token of the old key expires after a second.
-    let variables = [("DATABASE_URL", &*pooled), ("DATABASE_URL_UNPOOLED", &*direct), ("TOKEN_LIFETIME_SECONDS", "1")];
+    let variables = [("ADDRESS", checkout.owner()), ("TOKEN_LIFETIME_SECONDS", "1")];
     let script = blocks("deploy.md", "sh test").concat();
     let script =
         script.replace("make rotate-keys STAGE=dev STEP=drop ", "sleep 1; make rotate-keys STAGE=dev STEP=drop ");
@@ -55,9 +54,8 @@ async fn a_stage_is_made_released_again_given_other_keys_and_removed_as_the_page
 #[tokio::test]
 async fn the_page_on_operating_shows_the_databases_tables() {
     let checkout = Checkout::create().await;
-    let [_, direct] = checkout.addresses();
-    let said =
-        run(&checkout, &blocks("operations.md", "sh test").concat(), &[("DATABASE_URL_UNPOOLED", &direct)]).await;
+    let variables = [("DATABASE_URL_UNPOOLED", checkout.owner())];
+    let said = run(&checkout, &blocks("operations.md", "sh test").concat(), &variables).await;
     assert!(said.contains("Slow queries") && !said.contains("not to be had"), "{said}");
 }
 

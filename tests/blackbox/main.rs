@@ -17,6 +17,7 @@ mod migrate_role;
 mod operate;
 mod paging;
 mod pasted;
+mod pooler;
 mod proxy;
 mod races;
 mod readme;

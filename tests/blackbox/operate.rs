@@ -1,16 +1,22 @@
 //! What an operator does: secrets, releases, the smoke test, the watch over the database.
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{
+    fs,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
-use reqwest::Method;
+use futures_util::future::join_all;
+use reqwest::{Method, Url};
 use rustix::process::{Pid, Signal};
 use tests::{
     api::{Api, PASSWORD},
-    database::{Scratch, column, migrations},
+    database::{Scratch, column, connect, direct_url, migrations, superuser_url},
     operate::{Checkout, Run, STAGE, smoke},
     watch::{Settings, Watch},
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio_postgres::error::SqlState;
 
 async fn accounts(database: &Scratch) -> Vec<String> {
     column(&database.connect().await.unwrap(), "SELECT email FROM users").await.unwrap()
@@ -90,51 +96,164 @@ async fn stored_secrets_are_encrypted_and_make_the_functions_work() {
         let (_, kind) = checkout.store.get(&checkout.name(parameter)).await.expect(parameter);
         assert_eq!(kind, "SecureString", "{parameter}");
     }
-    assert_eq!(
-        checkout.addresses(),
-        [checkout.value("database-url").await, checkout.value("database-url-unpooled").await]
-    );
     checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success().unwrap();
     smoke(&Watch::start(&checkout.settings()).api).await.succeeded();
+}
+
+#[tokio::test]
+async fn the_functions_get_a_role_of_their_own_with_limits_and_the_migrations_stay_the_owners() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+    assert_eq!(checkout.value("database-url-unpooled").await, checkout.owner());
+    let functions: Url = checkout.value("database-url").await.parse().unwrap();
+    assert_eq!(functions.username(), checkout.functions_role());
+    let pooled: Url = checkout.pooled().parse().unwrap();
+    assert_eq!((functions.port(), functions.path()), (pooled.port(), pooled.path()));
+    assert_ne!(functions.password(), pooled.password());
+
+    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success().unwrap();
+    let role = connect(functions.as_str()).await.unwrap();
+    let limits = "SELECT current_setting(name) FROM unnest(ARRAY['statement_timeout', 'lock_timeout']) AS name";
+    assert_eq!(column(&role, limits).await.unwrap(), ["1500ms", "1s"]);
+    for sql in ["ALTER TABLE tasks ADD COLUMN x INTEGER", "DROP TABLE tasks", "CREATE TABLE x ()", "TRUNCATE tasks"] {
+        let error = role.batch_execute(sql).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{sql}");
+    }
 }
 
 #[tokio::test]
 async fn what_is_stored_is_overwritten_only_when_somebody_agrees() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
-    let [pooled, direct] = checkout.addresses();
-    let key = checkout.value("jwt-signing-key").await;
+    let parameters = ["database-url", "database-url-unpooled", "jwt-signing-key", "jwt-public-keys"];
+    let values = async || join_all(parameters.map(|parameter| checkout.value(parameter))).await;
+    let before = values().await;
 
-    let kept = checkout.run(&["secrets", "set"], "\n\n", &[]).await.succeeded();
-    assert!(kept.contains("/database-url stays as it is (version 1)"), "{kept}");
-    let other = pooled.replace("functions", "others");
-    let refused = checkout.run(&["secrets", "set"], &format!("{other}\n\n"), &[]).await.failed();
+    for answer in ["\n".to_owned(), format!("{}\n", checkout.owner())] {
+        let kept = checkout.run(&["secrets", "set"], &answer, &[("POOLER", "")]).await.succeeded();
+        for parameter in ["database-url", "database-url-unpooled"] {
+            assert!(kept.contains(&format!("/{parameter} stays as it is (version 1)")), "{kept}");
+        }
+    }
+    let other = format!("{}&application_name=others\n", checkout.owner());
+    let refused = checkout.run(&["secrets", "set"], &other, &[]).await.failed();
     assert!(refused.contains("Overwrite it? Only a terminal, or YES=1, can say so"), "{refused}");
-    assert_eq!(checkout.value("database-url").await, pooled);
-    let stored = checkout.run(&["secrets", "set", "--yes"], &format!("{other}\n\n"), &[]).await.succeeded();
-    assert!(stored.contains("/database-url stored (version 2)"), "{stored}");
-    assert_eq!(checkout.value("database-url").await, other);
-    assert_eq!((checkout.value("database-url-unpooled").await, checkout.value("jwt-signing-key").await), (direct, key));
+    assert_eq!(values().await, before);
+    let stored = checkout.run(&["secrets", "set", "--yes"], &other, &[]).await.succeeded();
+    assert!(stored.contains("/database-url-unpooled stored (version 2)"), "{stored}");
+    let after = values().await;
+    assert_eq!(after[1], other.trim());
+    assert_eq!(after[0], format!("{}&application_name=others", before[0]), "with the same password");
+    assert_eq!(after[2..], before[2..]);
 }
 
 #[tokio::test]
-async fn a_value_that_the_functions_could_not_use_is_not_stored() {
+async fn a_database_that_cannot_be_used_is_not_stored() {
     let checkout = Checkout::create().await;
-    let neon = "postgresql://owner:hunter2@ep-calm-sea-1.eu-central-1.aws.neon.tech/neondb?sslmode=require";
-    let pooled = neon.replace("sea-1.", "sea-1-pooler.");
-    for (answers, said) in [
-        ("\n".to_owned(), "the pooled address of the database is needed"),
-        ("mysql://u:hunter2@h/d\n".to_owned(), "/database-url was not stored"),
-        (format!("{neon}\n"), "use the pooled one, ep-calm-sea-1-pooler."),
-        (format!("{pooled}\n{pooled}\n"), "use the direct endpoint, ep-calm-sea-1."),
-        (format!("{pooled}\n{}\n", neon.replace("calm", "wild")), "are those of two databases"),
+    let as_other = |name: &str, password: &str| {
+        checkout.database.url_with(|url| {
+            url.set_username(name).unwrap();
+            url.set_password(Some(password)).unwrap();
+        })
+    };
+    let stacks: Url = direct_url().unwrap().parse().unwrap();
+    let powerless = as_other(stacks.username(), stacks.password().unwrap());
+    let nobody = checkout.database.url_with(|url| url.set_port(Some(9)).unwrap());
+    for (answer, variables, said) in [
+        ("", &[][..], "the address of the database as its owner is needed"),
+        ("mysql://u:hunter2@h/d", &[], "/database-url-unpooled was not stored"),
+        ("postgresql://u:hunter2@h/d?sslmode=disable", &[], "/database-url-unpooled was not stored"),
+        ("postgresql://u:hunter2@h", &[], "names no database"),
+        (&nobody, &[], "nothing was stored: the database at localhost:9 cannot be reached"),
+        (&as_other(stacks.username(), "hunter2"), &[], "nothing was stored: "),
+        (&powerless, &[], "nothing was stored: "),
+        (checkout.owner(), &[("POOLER", "localhost:x")], "POOLER: has a port that is no number"),
     ] {
-        let complaint = checkout.run(&["secrets", "set"], &answers, &[]).await.failed();
+        let complaint = checkout.run(&["secrets", "set"], &format!("{answer}\n"), variables).await.failed();
         assert!(complaint.contains(said) && !complaint.contains("hunter2"), "{complaint}");
     }
     assert_eq!(checkout.value("database-url").await, "", "all of them or none");
+    assert_eq!(checkout.value("database-url-unpooled").await, "", "all of them or none");
     let complaint = checkout.run(&["secrets", "set"], "", &[("STAGE", "qa")]).await.failed();
     assert_eq!(complaint, "error: samconfig.toml has no stage qa: it has dev, prod, staging");
+}
+
+#[tokio::test]
+async fn a_stage_of_the_first_release_gets_the_role_by_an_empty_answer_and_is_not_released_before() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+    for (parameter, owners) in [("database-url", &*checkout.pooled()), ("database-url-unpooled", checkout.owner())] {
+        checkout.store.put(&checkout.name(parameter), owners).await;
+    }
+    let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
+    assert!(
+        complaint.contains("is a role that may change the schema") && complaint.contains("make secrets STAGE=dev"),
+        "{complaint}"
+    );
+
+    // Where the pooler is, is known from before.
+    checkout.run(&["secrets", "set"], "\n", &[("POOLER", "")]).await.succeeded();
+    let functions: Url = checkout.value("database-url").await.parse().unwrap();
+    assert_eq!(functions.username(), checkout.functions_role());
+    assert_eq!(functions.port(), checkout.pooled().parse::<Url>().unwrap().port());
+    assert_eq!(checkout.value("database-url-unpooled").await, checkout.owner());
+    checkout.run(&["deploy"], "", &[]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_release_needs_a_role_that_gets_in_and_has_its_limits() {
+    let checkout = Checkout::create().await;
+    // Without the pooler, whose connections keep the limits that they began with.
+    let direct = [("POOLER", "")];
+    checkout.run(&["secrets", "set"], &format!("{}\n", checkout.owner()), &direct).await.succeeded();
+    let role = checkout.functions_role();
+    let superuser = connect(&superuser_url().unwrap()).await.unwrap();
+    for (harm, said) in [
+        ("RESET ALL", "the limits of the functions' role are not in force"),
+        ("SET lock_timeout = 0", "the limits of the functions' role are not in force"),
+        ("PASSWORD 'other'", "the functions cannot log in"),
+        ("NOLOGIN", "the functions cannot log in"),
+    ] {
+        superuser.batch_execute(&format!("ALTER ROLE {role} {harm}")).await.unwrap();
+        let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
+        assert!(complaint.contains(said) && complaint.contains("make secrets STAGE=dev"), "{harm}: {complaint}");
+        let mended = checkout.run(&["secrets", "set"], "\n", &direct).await.succeeded();
+        assert!(mended.contains("/database-url stays as it is (version 1)"), "{harm}: {mended}");
+    }
+    assert!(checkout.sam_log().is_empty());
+    checkout.run(&["deploy"], "", &[]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_renewed_password_reaches_functions_that_run() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+    checkout.run(&["deploy"], "", &[]).await.succeeded();
+    let watch = Watch::start(&checkout.settings());
+    let user = watch.api.user().await;
+    let old = checkout.value("database-url").await;
+
+    let renewed = checkout.run(&["secrets", "set", "--renew"], "\n", &[]).await.succeeded();
+    assert!(renewed.contains("/database-url stored (version 2)"), "{renewed}");
+    assert!(connect(&old).await.is_err(), "the old password opens nothing");
+    user.get("").await.expect(200);
+    // What was open ends, and with it what the old password has opened.
+    let superuser = connect(&superuser_url().unwrap()).await.unwrap();
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{}'",
+        checkout.functions_role()
+    );
+    superuser.batch_execute(&end).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while user.get("").await.status != 200 {
+        assert!(Instant::now() < deadline, "{}", watch.output());
+    }
+    let starts = watch
+        .requests()
+        .iter()
+        .filter(|line| line["route"] == "GET /users/{user_id}" && line["cold_start"] == true)
+        .count();
+    assert_eq!(starts, 1, "the function has found it by itself");
 }
 
 #[tokio::test]
@@ -145,8 +264,7 @@ async fn white_space_around_a_stored_secret_is_not_part_of_it() {
         checkout.store.put(&checkout.name(parameter), &format!(" {}\n", checkout.value(parameter).await)).await;
     }
     checkout.run(&["deploy", "--dry-run"], "", &[]).await.succeeded();
-    let answers = checkout.addresses().join("\n");
-    let kept = checkout.run(&["secrets", "set"], &format!("{answers}\n"), &[]).await.succeeded();
+    let kept = checkout.run(&["secrets", "set"], &format!("{}\n", checkout.owner()), &[]).await.succeeded();
     assert!(kept.contains("/database-url stays as it is (version 2)"), "{kept}");
 }
 
@@ -165,19 +283,17 @@ async fn a_terminal_is_asked_and_shows_no_answer() {
     let (mut keyboard, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
     let mut shown = Vec::new();
     // It is typed when it is asked for: before, the terminal itself would echo it.
-    for (question, answer) in ["the pooled address", "the direct address"].into_iter().zip(checkout.addresses()) {
-        while !String::from_utf8_lossy(&shown).contains(question) {
-            let read = tokio::time::timeout(Duration::from_secs(60), screen.read_buf(&mut shown)).await;
-            assert_ne!(read.expect("a question").unwrap(), 0, "{}", String::from_utf8_lossy(&shown));
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        keyboard.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+    while !String::from_utf8_lossy(&shown).contains("the address of the database as its owner") {
+        let read = tokio::time::timeout(Duration::from_secs(60), screen.read_buf(&mut shown)).await;
+        assert_ne!(read.expect("a question").unwrap(), 0, "{}", String::from_utf8_lossy(&shown));
     }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    keyboard.write_all(format!("{}\n", checkout.owner()).as_bytes()).await.unwrap();
     screen.read_to_end(&mut shown).await.unwrap();
     let shown = String::from_utf8(shown).unwrap();
     assert!(script.wait().await.unwrap().success(), "{shown}");
     assert!(!shown.contains("postgresql://"), "{shown}");
-    assert_eq!(checkout.value("database-url").await, checkout.addresses()[0]);
+    assert_eq!(checkout.value("database-url-unpooled").await, checkout.owner());
 }
 
 #[tokio::test]

@@ -143,7 +143,9 @@ pub(crate) async fn superuser() -> Client {
 
 /// A role of the database's own for one test, which may do what the API's role may.
 pub(crate) async fn role(database: &Client, name: &str, password: &str) {
-    let sql = format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE task_api");
+    let sql = format!(
+        "DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE task_api_functions"
+    );
     database.batch_execute(&sql).await.unwrap();
 }
 

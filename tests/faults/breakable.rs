@@ -62,12 +62,10 @@ impl Breakable {
         self.order(&format!("start {part}")).await;
     }
 
-    /// Gives the API's role another password. The pooler has to be started again to know it.
-    pub(crate) async fn change_password(&mut self, password: &str) {
-        let role = self.role();
-        let sql = format!("ALTER ROLE {role} PASSWORD '{password}'");
+    /// Gives the API's role another password.
+    pub(crate) async fn change_password(&self, password: &str) {
+        let sql = format!("ALTER ROLE {} PASSWORD '{password}'", self.role());
         self.superuser().await.batch_execute(&sql).await.unwrap();
-        self.order(&format!("password {password}")).await;
     }
 
     async fn order(&mut self, order: &str) {
@@ -99,31 +97,46 @@ impl Breakable {
 
     /// A session of the owner's, at PostgreSQL itself.
     pub(crate) async fn owner(&self) -> Client {
-        self.connect(&self.settings.get("DATABASE_URL_UNPOOLED").parse().unwrap()).await
+        self.connect(&self.settings.get("DATABASE_URL_UNPOOLED").parse().unwrap()).await.unwrap()
     }
 
     /// A session that may do anything, at PostgreSQL itself.
     pub(crate) async fn superuser(&self) -> Client {
+        self.connect(&self.superusers_url()).await.unwrap()
+    }
+
+    fn superusers_url(&self) -> Url {
         let mut url: Url = self.settings.get("DATABASE_URL_UNPOOLED").parse().unwrap();
         url.set_username("postgres").unwrap();
-        self.connect(&url).await
+        url
     }
 
     /// A session through the pooler.
     pub(crate) async fn pooled(&self) -> Client {
-        self.connect(&self.url()).await
+        self.connect(&self.url()).await.unwrap()
+    }
+
+    /// Waits until statements come through the pooler: it does not ask a database that was away for a while.
+    pub(crate) async fn until_served(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let is_served = async || anyhow::Ok(self.connect(&self.url()).await?.batch_execute("SELECT 1").await?);
+        while let Err(error) = is_served().await {
+            assert!(Instant::now() < deadline, "the pooler does not serve: {error}");
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Changes a setting of the pooler until it is started again.
     pub(crate) async fn set_pooler(&self, setting: &str, value: u32) {
-        let mut console = self.url();
+        let mut console = self.superusers_url();
+        console.set_port(self.url().port()).unwrap();
         console.set_path("pgbouncer");
-        let console = self.connect(&console).await;
+        let console = self.connect(&console).await.unwrap();
         console.batch_execute(&format!("SET {setting} = {value}")).await.unwrap();
     }
 
-    async fn connect(&self, url: &Url) -> Client {
-        connect_trusting(Path::new(self.settings.get("DATABASE_CA_FILE")), url.as_str()).await.unwrap()
+    async fn connect(&self, url: &Url) -> anyhow::Result<Client> {
+        connect_trusting(Path::new(self.settings.get("DATABASE_CA_FILE")), url.as_str()).await
     }
 }
 

@@ -155,10 +155,11 @@ async fn without(stage: &mut Stage, part: &str, pause: Duration) {
     stage.database.stop(part).await;
     sleep(pause).await;
     stage.database.start_again(part).await;
+    stage.database.until_served().await;
     stage.longest_outage = stage.longest_outage.max(begun.elapsed());
 }
 
-/// For 4 s there is no PostgreSQL.
+/// For 4 s there is no PostgreSQL, and then none for the pooler, which looks again after 15 s.
 async fn stop_the_server(stage: &mut Stage) -> u32 {
     without(stage, SERVER, Duration::from_secs(4)).await;
     // Another one at once would be the same outage, only longer.
@@ -226,13 +227,13 @@ async fn freeze_processes(stage: &mut Stage) -> u32 {
     u32::try_from(processes.functions().len()).unwrap()
 }
 
-/// Others hold every connection of the pool for 3 s, and the pooler lets nobody wait longer than 1 s.
+/// Others hold every connection of the pool for 1.4 s, and the pooler lets nobody wait longer than 1 s.
 async fn fill_the_pool(stage: &mut Stage) -> u32 {
     /// `default_pool_size`.
-    const POOL: usize = 20;
+    const POOL: usize = 64;
     stage.database.set_pooler("query_wait_timeout", 1).await;
     let holders = join_all((0..POOL).map(|_| stage.database.pooled())).await;
-    join_all(holders.iter().map(|holder| holder.batch_execute("SELECT pg_sleep(3)"))).await;
+    join_all(holders.iter().map(|holder| holder.batch_execute("SELECT pg_sleep(1.4)"))).await;
     stage.database.set_pooler("query_wait_timeout", 120).await;
     sleep(Duration::from_secs(1)).await;
     1

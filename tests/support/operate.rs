@@ -61,8 +61,9 @@ impl Checkout {
     /// Everything committed, nothing stored, nothing migrated.
     pub async fn create() -> Self {
         let (store, database) = tokio::join!(ParameterStore::start(), Scratch::create());
-        let checkout =
-            Self { folder: TempDir::new().expect("a folder"), store, database: database.expect("a database") };
+        let mut database = database.expect("a database");
+        database.give_to_owner("of the owner").await.expect("an owner");
+        let checkout = Self { folder: TempDir::new().expect("a folder"), store, database };
         for file in fs::read_dir(migrations()).expect("migrations").flatten() {
             let text = fs::read_to_string(file.path()).expect("a migration");
             checkout.write(&format!("migrations/{}", file.file_name().display()), &text);
@@ -107,19 +108,24 @@ impl Checkout {
         log.lines().filter(|line| *line != "--version").map(str::to_owned).collect()
     }
 
-    /// The addresses that the stage is to have: of its own database, behind no pooler.
-    pub fn addresses(&self) -> [String; 2] {
-        let named = |name| {
-            self.database.url_with(|url| {
-                url.query_pairs_mut().append_pair("application_name", name);
-            })
-        };
-        [named("functions"), named("migrations")]
+    /// The address of the stage's database, as its owner.
+    pub fn owner(&self) -> &str {
+        self.database.url()
+    }
+
+    /// The functions' role in it.
+    pub fn functions_role(&self) -> String {
+        format!("{}_functions", self.database.name())
+    }
+
+    /// The owner's address at the stack's pooler.
+    pub fn pooled(&self) -> String {
+        self.database.url_with(|url| url.set_port(pooler().port()).expect("a port"))
     }
 
     /// Stores all that the stage needs.
     pub async fn store_secrets(&self) {
-        self.run(&["secrets", "set"], &format!("{}\n", self.addresses().join("\n")), &[]).await.succeeded();
+        self.run(&["secrets", "set"], &format!("{}\n", self.owner()), &[]).await.succeeded();
     }
 
     /// Settings of functions that read the stage's secrets as they do in the cloud.
@@ -161,6 +167,7 @@ impl Checkout {
             .env("SAM_LOG", self.path("sam.log"))
             .env("SAM_FAILS", "")
             .env("DATABASE_CA_FILE", ca_file().expect("a CA"))
+            .env("POOLER", format!("localhost:{}", pooler().port().expect("a port")))
             .env("TOKEN_LIFETIME_SECONDS", "3600")
             // Nothing of the machine's own user.
             .env("HOME", self.folder.path())
@@ -229,6 +236,11 @@ impl Run {
             }
         }
     }
+}
+
+/// The address of the stack's pooler.
+fn pooler() -> reqwest::Url {
+    Settings::of_the_stack().get("DATABASE_URL").parse().expect("an address")
 }
 
 /// Beside the folder of the test binary: `target/debug/deps/blackbox-…` and `target/debug/operate`.

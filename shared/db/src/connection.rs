@@ -10,6 +10,7 @@ use tokio::{
 };
 use tokio_postgres::{
     Client, Row,
+    error::SqlState,
     types::{ToSql, Type},
 };
 
@@ -52,8 +53,8 @@ struct Link {
     connection: Option<Arc<Connection>>,
 }
 
-/// What has kept a whole request out. While it is remembered, requests are answered at once; the one after that makes
-/// a single attempt.
+/// What has kept a whole request out at Neon's proxy. While it is remembered, requests are answered at once; the one
+/// after that makes a single attempt.
 struct Refusal {
     cause: String,
     until: Instant,
@@ -127,15 +128,26 @@ struct Failure {
     cause: String,
     /// Whether there was a connection, so that the statement may have been sent.
     sent: bool,
+    /// Whether Neon's proxy would not let us in.
+    is_refusal: bool,
     /// When the statement is sure to be over, if the server has not said so itself.
     over: Option<Instant>,
 }
 
 impl Failure {
     /// There was no connection.
-    fn before(verdict: Verdict, cause: String) -> Self {
+    fn before(error: &ConnectError) -> Self {
+        let cause = cause_before(error);
         tracing::warn!(cause, "the database was not reached");
-        Self { verdict, cause, sent: false, over: None }
+        let is_refusal = error.refusal().is_some_and(|refusal| *refusal.code() == SqlState::INTERNAL_ERROR);
+        Self { verdict: judge(error.refusal()), cause, sent: false, is_refusal, over: None }
+    }
+
+    /// There was none in time.
+    fn silence() -> Self {
+        let cause = no_answer_while_connecting();
+        tracing::warn!(cause, "the database was not reached");
+        Self { verdict: Verdict::Lost, cause, sent: false, is_refusal: false, over: None }
     }
 
     /// There was one, and it may have carried the statement to the server.
@@ -143,12 +155,7 @@ impl Failure {
         if !matches!(verdict, Verdict::Fail(_)) {
             tracing::warn!(cause, "the statement failed");
         }
-        Self { verdict, cause, sent: true, over }
-    }
-
-    /// Whether the database would not let us in.
-    fn is_refusal(&self) -> bool {
-        !self.sent && matches!(self.verdict, Verdict::Refused | Verdict::PerhapsRefused)
+        Self { verdict, cause, sent: true, is_refusal: false, over }
     }
 
     /// Whether the statement may have been carried out.
@@ -215,7 +222,7 @@ impl Database {
                 Attempt::Failed(failure) => failure,
             };
             unsure |= failure.is_unsure();
-            only_refused &= failure.is_refusal();
+            only_refused &= failure.is_refusal;
             cause = failure.cause;
             match failure.verdict {
                 Verdict::Fail(error) => return Err(error),
@@ -249,8 +256,8 @@ impl Database {
     async fn attempt(&self, attempts: &Attempts, until: Instant, statement: &Statement<'_>) -> Attempt {
         let connection = match timeout_at(until.into(), self.connection()).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Attempt::Failed(Failure::before(judge(error.refusal()), cause_before(&error))),
-            Err(_elapsed) => return Attempt::Failed(Failure::before(Verdict::Lost, no_answer_while_connecting())),
+            Ok(Err(error)) => return Attempt::Failed(Failure::before(&error)),
+            Err(_elapsed) => return Attempt::Failed(Failure::silence()),
         };
         let needs = if statement.writes { STATEMENT_TIMEOUT } else { Duration::ZERO };
         let Some(until) = attempts.sending(needs) else { return Attempt::OutOfTime };

@@ -42,11 +42,6 @@ fn follow(line: &str, profile: &Profile, up: &mut Up) -> Result<()> {
             let program = tools.pgbouncer.as_deref().context("there is no PgBouncer")?;
             pgbouncer::start(program, &postgres.password, profile, None, tls, stack)
         }
-        // PgBouncer hears of it with its next start, PostgreSQL from whoever has changed it there.
-        Some(("password", password)) => {
-            password.clone_into(&mut postgres.password);
-            Ok(())
-        }
         _ => bail!("cannot {line:?}"),
     }
 }

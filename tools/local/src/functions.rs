@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::postgres::NAME;
+use crate::postgres::{FUNCTIONS, NAME, Postgres, SUPERUSER};
 use crate::process;
 use crate::profile::{Kind, Profile};
 use crate::servant::write_private;
@@ -31,17 +31,21 @@ pub(crate) fn build(profile: &Profile) -> Result<()> {
 }
 
 /// The settings of this profile, also written into its `env` file.
-pub(crate) fn settings(profile: &Profile, password: &str, pooled: bool, tls: &Tls) -> Result<Settings> {
-    let url = |port: u16| format!("postgresql://{NAME}:{password}@localhost:{port}/{NAME}?sslmode=require");
-    let direct = url(profile.postgres_port());
+pub(crate) fn settings(profile: &Profile, postgres: &Postgres, pooled: bool, tls: &Tls) -> Result<Settings> {
+    let port = if pooled { profile.pooler_port() } else { profile.postgres_port() };
     let mut settings = Settings::from([
-        ("DATABASE_URL".into(), if pooled { url(profile.pooler_port()) } else { direct.clone() }),
-        ("DATABASE_URL_UNPOOLED".into(), direct),
+        ("DATABASE_URL".into(), url(FUNCTIONS, &postgres.functions_password, port)),
+        ("DATABASE_URL_UNPOOLED".into(), url(NAME, &postgres.password, profile.postgres_port())),
         ("DATABASE_CA_FILE".into(), tls.ca.display().to_string()),
     ]);
     settings.extend(keys(profile)?);
     write_private(&profile.env_file(), &crate::profile::format_env(&settings)?)?;
     Ok(settings)
+}
+
+/// The database as a role, at PostgreSQL or at the pooler.
+fn url(role: &str, password: &str, port: u16) -> String {
+    format!("postgresql://{role}:{password}@localhost:{port}/{NAME}?sslmode=require")
 }
 
 /// The keys that sign and verify tokens: made once, so that a token outlives a restart.
@@ -68,11 +72,18 @@ fn keys(profile: &Profile) -> Result<Settings> {
     Ok(keys)
 }
 
-/// Brings the schema up to date.
-pub(crate) fn migrate(profile: &Profile, settings: &Settings) -> Result<()> {
-    let mut migrate = Command::new(sibling("migrate")?);
-    hide_settings(&mut migrate);
-    process::run_quietly(migrate.arg("up").envs(settings).current_dir(&profile.root), &profile.log("migrate"))
+/// Brings the schema up to date, as its owner, and makes the functions' role, as the superuser: an owner that the first
+/// release made may make no roles.
+pub(crate) fn migrate(profile: &Profile, settings: &Settings, postgres: &Postgres) -> Result<()> {
+    let run = |argument: &str, variables: &[(&str, &str)]| {
+        let mut migrate = Command::new(sibling("migrate")?);
+        hide_settings(&mut migrate);
+        migrate.arg(argument).envs(settings).envs(variables.iter().copied()).current_dir(&profile.root);
+        process::run_quietly(&mut migrate, &profile.log(&format!("migrate-{argument}")))
+    };
+    run("up", &[])?;
+    let superuser = url(SUPERUSER, &postgres.password, profile.postgres_port());
+    run("role", &[("DATABASE_URL_UNPOOLED", &superuser), ("FUNCTIONS_PASSWORD", &postgres.functions_password)])
 }
 
 /// Starts `cargo lambda watch` and waits until the API answers.

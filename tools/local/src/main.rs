@@ -390,10 +390,9 @@ fn start_after(profile: &Profile, first: impl FnOnce(&mut Stack) -> Result<Optio
         ),
     }
     loud_step("build", || functions::build(profile))?;
-    let settings = step("keys and settings", || {
-        functions::settings(profile, &postgres.password, tools.pgbouncer.is_some(), &tls)
-    })?;
-    step("migrations", || functions::migrate(profile, &settings))?;
+    let settings =
+        step("keys and settings", || functions::settings(profile, &postgres, tools.pgbouncer.is_some(), &tls))?;
+    step("migrations and the functions' role", || functions::migrate(profile, &settings, &postgres))?;
     Ok(Up { stack, tools, postgres, tls, settings })
 }
 

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::postgres::NAME;
+use crate::postgres::SUPERUSER;
 use crate::profile::Profile;
 use crate::stack::Stack;
 use crate::tls::Tls;
 
 pub(crate) const PART: &str = "PgBouncer";
 
-/// Starts the pooler and waits until it takes connections: on 127.0.0.1, and where containers look for it.
+/// Starts the pooler and waits until it takes connections: on 127.0.0.1, and where containers look for it. The password
+/// is the superuser's, as whom it looks up the others'.
 pub(crate) fn start(
     program: &Path,
     password: &str,
@@ -26,7 +27,7 @@ pub(crate) fn start(
     let home = profile.data.join("pgbouncer");
     fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
     let (settings, users) = (home.join("pgbouncer.ini"), home.join("users.txt"));
-    profile.servant.write(&users, &format!("\"{NAME}\" \"{password}\"\n"))?;
+    profile.servant.write(&users, &format!("\"{SUPERUSER}\" \"{password}\"\n"))?;
     profile.servant.write(&settings, &configuration(profile, for_containers, tls, &users))?;
 
     let mut command = profile.servant.command(program);
@@ -49,19 +50,19 @@ fn configuration(profile: &Profile, for_containers: Option<Ipv4Addr>, tls: &Tls,
          listen_port = {port}\n\
          unix_socket_dir =\n\
          \n\
+         ; As Neon has them. A database that did not answer is asked again after 15 s (server_login_retry).\n\
          pool_mode = transaction\n\
-         default_pool_size = 20\n\
+         default_pool_size = 64\n\
          max_client_conn = 1000\n\
-         ; Both as Neon has them: a client waits two minutes for a server, and may set nothing at start-up.\n\
          query_wait_timeout = 120\n\
-         ; A database that is back is found at once, not within 15 s.\n\
-         server_login_retry = 1\n\
-         ignore_startup_parameters =\n\
+         ignore_startup_parameters = extra_float_digits\n\
          \n\
+         ; Passwords are those of PostgreSQL itself, also when they change: only the one that looks them up is here.\n\
          auth_type = scram-sha-256\n\
          auth_file = {users}\n\
-         admin_users = {NAME}\n\
-         stats_users = {NAME}\n\
+         auth_user = {SUPERUSER}\n\
+         auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename = $1\n\
+         admin_users = {SUPERUSER}\n\
          \n\
          client_tls_sslmode = require\n\
          client_tls_cert_file = {certificate}\n\

@@ -14,8 +14,14 @@ use crate::servant::write_private;
 use crate::stack::Stack;
 use crate::tls::Tls;
 
-/// The role and the database of the functions.
+/// The database, and the role that owns it.
 pub(crate) const NAME: &str = "task_api";
+
+/// The functions' role, as `migrate role` names it.
+pub(crate) const FUNCTIONS: &str = "task_api_functions";
+
+/// The role that may do anything.
+pub(crate) const SUPERUSER: &str = "postgres";
 
 pub(crate) const PART: &str = "PostgreSQL";
 
@@ -53,11 +59,13 @@ impl Installation {
     }
 }
 
-/// The data folder and the password that opens it.
+/// The data folder and the passwords that open it, made at random.
 pub(crate) struct Postgres {
     data: PathBuf,
-    /// Of `task_api` and of the superuser `postgres`; made at random, together with the data.
+    /// Of the owner and of the superuser; made together with the data.
     pub(crate) password: String,
+    /// Of the functions' role, which `migrate role` makes.
+    pub(crate) functions_password: String,
 }
 
 impl Postgres {
@@ -81,7 +89,14 @@ impl Postgres {
         }
         let file = home.join("password");
         let password = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(Self { data, password })
+        // Data of the first release has none.
+        let file = home.join("functions-password");
+        if !file.exists() {
+            write_private(&file, &random_password()?)?;
+        }
+        let functions_password =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Self { data, password, functions_password })
     }
 
     /// Starts the server and waits until it takes connections.
@@ -118,7 +133,8 @@ impl Postgres {
              port = {}\n\
              # A socket's path has a length limit that a clone's path may break, and nothing here needs one.\n\
              unix_socket_directories = ''\n\
-             max_connections = 100\n\
+             # As the smallest compute of Neon's has it.\n\
+             max_connections = 104\n\
              password_encryption = 'scram-sha-256'\n\
              ssl = on\n\
              ssl_cert_file = {}\n\
@@ -166,7 +182,7 @@ fn create(profile: &Profile, installation: &Installation, home: &Path) -> Result
 
     let mut initdb = servant.command(&installation.bin.join("initdb"));
     // `--no-sync`: if the machine dies within this second, the next start begins again.
-    initdb.args(["--username=postgres", "--auth=reject", "--encoding=UTF8", "--no-locale", "--no-sync"]);
+    initdb.args(["--username", SUPERUSER, "--auth=reject", "--encoding=UTF8", "--no-locale", "--no-sync"]);
     initdb.arg("-D").arg(&data).current_dir(&data).env("LC_ALL", "C");
     hide_settings(&mut initdb);
     process::run_quietly(&mut initdb, &profile.log("initdb"))?;
@@ -174,7 +190,7 @@ fn create(profile: &Profile, installation: &Installation, home: &Path) -> Result
     let password = random_password()?;
     // One command a line. Single-user mode needs no password to set one, and no `psql`.
     let mut script = format!(
-        "ALTER ROLE postgres PASSWORD '{password}'\n\
+        "ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n\
          CREATE ROLE {NAME} LOGIN CREATEDB PASSWORD '{password}'\n\
          GRANT pg_monitor, pg_signal_backend TO {NAME}\n\
          CREATE DATABASE {NAME} OWNER {NAME}\n"

@@ -15,16 +15,13 @@ use migrate::{Database, Endpoint, Migrations};
 use serde::Deserialize;
 
 use crate::{
-    secrets::{self, Released},
+    secrets::{self, CONNECT_PATIENCE, Released},
     smoke,
     stage::{Setting, Stage, StageConfig, Store, Stored},
 };
 
 /// The stack's output that says where the API is.
 const URL_OUTPUT: &str = "Url";
-
-/// How long the database may take to answer: one that is suspended wakes up first.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long another release's migration may take.
 const LOCK_PATIENCE: Duration = Duration::from_secs(600);
@@ -34,7 +31,7 @@ pub(crate) async fn run(stage: &Stage, dry_run: bool) -> anyhow::Result<()> {
     announce(1, "checks")?;
     let store = checks(stage).await?;
     let settings = secrets::checked(&store).await?;
-    println!("  every secret of {stage} is stored and can be read");
+    println!("  every secret of {stage} is stored and can be read, and the functions' role has its limits");
 
     announce(2, "migrations")?;
     migrate(&settings, dry_run).await?;

@@ -2,6 +2,7 @@
 //! and docs/deploy.md and docs/operations.md say when.
 #![allow(clippy::print_stdout, reason = "a program that tells a person what it does")]
 
+mod address;
 mod costs;
 mod deploy;
 mod monitor;
@@ -15,7 +16,7 @@ use auth::{InvalidLifetime, TokenLifetime};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    secrets::Step,
+    secrets::{Step, Wishes},
     stage::{Stage, Store},
 };
 
@@ -67,13 +68,19 @@ enum Cli {
 
 #[derive(Subcommand)]
 enum Secrets {
-    /// Ask for the addresses of the database and store them; make the keys if there are none.
+    /// Ask for the database's address, make the functions' role there, store both addresses, and keys if there are none.
     Set {
         #[command(flatten)]
         stage: StageOption,
         /// Overwrite without asking.
         #[arg(long)]
         yes: bool,
+        /// Give the functions' role another password.
+        #[arg(long)]
+        renew: bool,
+        /// Where the pooler is, if it is not Neon's; without it, where it was, or the database itself.
+        #[arg(long, env, value_name = "HOST:PORT")]
+        pooler: Option<String>,
     },
     /// Take one step of a rotation of the keys: accept, sign, drop.
     Rotate {
@@ -145,7 +152,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Cli::Smoke { api_url, origin } => {
                 smoke::run(&api_url, origin.as_deref().filter(|origin| !origin.is_empty())).await
             }
-            Cli::Secrets(Secrets::Set { stage, yes }) => secrets::set(&stage.store().await?, yes).await,
+            Cli::Secrets(Secrets::Set { stage, yes: overwrite, renew, pooler }) => {
+                let pooler = pooler.filter(|pooler| !pooler.is_empty());
+                secrets::set(&stage.store().await?, &Wishes { overwrite, renew, pooler }).await
+            }
             Cli::Secrets(Secrets::Rotate { stage, step, token_lifetime_seconds, now }) => {
                 secrets::rotate(&stage.store().await?, step, token_lifetime_seconds.get(), now).await
             }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     io::{self, BufRead, IsTerminal, Write},
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -12,56 +12,172 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use auth::{PublicKeys, SigningKey};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::stage::{Setting, Store, Stored};
+use crate::{
+    address::{Address, Place, random_password},
+    stage::{Setting, Store, Stored},
+};
+
+/// How long the database may take to answer: one that is suspended wakes up first.
+pub(crate) const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a password that was just set may be refused: a pooler that was refused itself pauses for 15 s.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long one that was set before may be, by a proxy that has a moment's trouble.
+const PASSING_TROUBLE: Duration = Duration::from_secs(3);
+
+/// How soon a login that was refused is tried again.
+const LOGIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a role may do, and its limits in milliseconds.
+const ROLE: &str = "SELECT
+    pg_has_role(current_user, datdba, 'MEMBER') OR has_schema_privilege('public', 'CREATE') AS may_change_schema,
+    (SELECT setting::int8 FROM pg_settings WHERE name = 'statement_timeout') AS statement_timeout,
+    (SELECT setting::int8 FROM pg_settings WHERE name = 'lock_timeout') AS lock_timeout
+    FROM pg_database WHERE datname = current_database()";
 
 /// The settings of a stage by name, and what was stored when.
 type Settings = BTreeMap<Setting, Stored>;
 
-/// Asks for the addresses of the database and stores them; makes the keys if there are none.
+/// What [`set`] is told beside the answers.
+pub(crate) struct Wishes {
+    /// Overwrite what is stored without asking.
+    pub(crate) overwrite: bool,
+    /// Give the functions' role another password.
+    pub(crate) renew: bool,
+    /// `HOST:PORT` of the pooler, where the database's own address does not tell.
+    pub(crate) pooler: Option<String>,
+}
+
+/// Asks for the owner's address of the database, makes the functions' role there and stores the addresses of both;
+/// makes the keys if there are none.
 ///
-/// What is stored already stays, unless the answer is another value and either the terminal or `overwrite` agrees.
-pub(crate) async fn set(store: &Store, overwrite: bool) -> anyhow::Result<()> {
+/// What is stored already stays, unless the answer is another value and either the terminal or the wishes agree. The
+/// role's password stays while it is the stored one, so a repeat disturbs nobody and mends what is not as it should be.
+pub(crate) async fn set(store: &Store, wishes: &Wishes) -> anyhow::Result<()> {
     let stored = store.read(Setting::NEEDED).await?;
-    let answers = Answers::new();
-    let mut new = Vec::new();
-    for (setting, what) in [
-        (Setting::DatabaseUrl, "the pooled address of the database"),
-        (Setting::DatabaseUrlUnpooled, "the direct address of the database"),
-    ] {
-        let name = store.name(setting);
-        let old = stored.get(&setting);
-        let keeps = if old.is_some() { ", nothing to keep what is stored" } else { "" };
-        let value = answers.secret(&format!("{name}, {what}{keeps}: "))?;
-        match old {
-            None => ensure!(!value.is_empty(), "{name} is not stored yet: {what} is needed"),
-            Some(old) if value.is_empty() || value == old.value => {
-                println!("{name} stays as it is (version {})", old.version);
-                continue;
-            }
-            Some(_) => {}
-        }
-        check(setting, &value).with_context(|| format!("{name} was not stored"))?;
-        if let Some(old) = old
-            && !overwrite
-            && !answers.agree(&format!("{name} is stored (version {}). Overwrite it?", old.version))?
-        {
-            println!("{name} stays as it is (version {})", old.version);
-            continue;
-        }
-        new.push((setting, value));
-    }
-    let of = |setting| {
-        let new = new.iter().find(|(of, _)| *of == setting).map(|(_, value)| value.as_str());
-        new.or_else(|| stored.get(&setting).map(|stored| stored.value.as_str())).unwrap_or_default()
+    let read = |setting| stored.get(&setting).and_then(|stored| Address::read(&stored.value).ok());
+    let (old, old_owner) = (read(Setting::DatabaseUrl), read(Setting::DatabaseUrlUnpooled));
+
+    let owner = ask(store, stored.get(&Setting::DatabaseUrlUnpooled), wishes.overwrite)?;
+    let role = migrate::functions_role(owner.database());
+    // What is known of this database: the first release stored its owner's address for the functions.
+    let old_here = old.as_ref().filter(|_| old_owner.as_ref().is_some_and(|old| old.leads_where(&owner)));
+    let old_role = old_here.filter(|old| old.user() == role);
+    let pooler = match &wishes.pooler {
+        Some(pooler) => Place::read(pooler).context("POOLER")?,
+        None => owner.place().of_neons_pooler().or(old_here.map(Address::place)).unwrap_or_else(|| owner.place()),
     };
-    check_same_database(of(Setting::DatabaseUrl), of(Setting::DatabaseUrlUnpooled)).context("nothing was stored")?;
-    // All of them or none.
-    for (setting, value) in new {
-        put(store, setting, &value).await?;
+    let kept = old_role.and_then(Address::own_password);
+    let password = kept.map_or_else(random_password, str::to_owned);
+    let functions = owner.as_role(&role, &password)?.at(&pooler)?;
+    let mut database = make_role(&owner, &functions, &password).await.context("nothing was stored")?;
+    for (setting, old, new) in
+        [(Setting::DatabaseUrl, &old, &functions), (Setting::DatabaseUrlUnpooled, &old_owner, &owner)]
+    {
+        match stored.get(&setting) {
+            Some(stored) if old.as_ref() == Some(new) => {
+                println!("{} stays as it is (version {})", store.name(setting), stored.version);
+            }
+            _ => put(store, setting, new.as_str()).await?,
+        }
+    }
+    if wishes.renew && kept.is_some() {
+        let password = random_password();
+        let functions = functions.as_role(&role, &password)?;
+        // A function that is refused looks here at once, so the new password is here before it holds.
+        put(store, Setting::DatabaseUrl, functions.as_str()).await?;
+        let renewed = async {
+            database.make_role(&password).await?;
+            // This teaches the pooler the new password, too: with the old one it would open no connection any more, and
+            // would not try again for a while.
+            log_in(functions.as_str(), LOGIN_PATIENCE).await
+        };
+        renewed.await.context("the new password is stored, and not known to work: run this again without RENEW")?;
     }
     make_keys(store, &stored).await?;
     println!("\nNext: make deploy STAGE={}", store.stage);
+    Ok(())
+}
+
+/// The owner's address at the direct endpoint: that of the answer, or the stored one.
+fn ask(store: &Store, stored: Option<&Stored>, overwrite: bool) -> anyhow::Result<Address> {
+    const WHAT: &str = "the address of the database as its owner";
+    let name = store.name(Setting::DatabaseUrlUnpooled);
+    let read = |value: &str| {
+        let address = Address::read(value).and_then(Address::direct)?;
+        check(Setting::DatabaseUrlUnpooled, address.as_str())?;
+        anyhow::Ok(address)
+    };
+    let answers = Answers::new();
+    let keeps = if stored.is_some() { ", nothing to keep what is stored" } else { "" };
+    let answer = answers.secret(&format!("{name}, {WHAT}{keeps}: "))?;
+    let Some(stored) = stored else {
+        ensure!(!answer.is_empty(), "{name} is not stored yet: {WHAT} is needed");
+        return read(&answer).with_context(|| format!("{name} was not stored"));
+    };
+    let old = read(&stored.value);
+    if answer.is_empty() {
+        return old.context(name);
+    }
+    let new = read(&answer).with_context(|| format!("{name} was not stored"))?;
+    match old {
+        Ok(old) if old == new => Ok(old),
+        old => {
+            let question = format!("{name} is stored (version {}). Overwrite it?", stored.version);
+            if overwrite || answers.agree(&question)? { Ok(new) } else { old.context(name) }
+        }
+    }
+}
+
+/// Makes the functions' role as its owner, or mends it, and looks whether they get in with their address.
+async fn make_role(owner: &Address, functions: &Address, password: &str) -> anyhow::Result<migrate::Database> {
+    let endpoint = migrate::Endpoint::new(owner.as_str(), ca_file().as_deref())?;
+    let mut database = migrate::Database::connect(&endpoint, CONNECT_PATIENCE).await?;
+    let role = database.make_role(password).await?;
+    ensure!(role == functions.user(), "the database's name is {:?}, and its functions' role {role}", owner.database());
+    println!("{role} is the functions' role: it reads and writes rows, within limits");
+    log_in(functions.as_str(), LOGIN_PATIENCE).await?;
+    Ok(database)
+}
+
+/// Logs in as the functions do, and looks whether their role is one that cannot change the schema, and has its limits.
+/// A refusal is believed after `patience`: a proxy that knows passwords by heart takes some seconds to learn a new one.
+async fn log_in(url: &str, patience: Duration) -> anyhow::Result<()> {
+    let config = db::Config::new(url, authorities()?.as_deref())?;
+    let begun = Instant::now();
+    let deadline = begun + CONNECT_PATIENCE;
+    let (client, driver) = loop {
+        let error = match timeout_at(deadline, config.connect()).await {
+            Ok(Ok(connection)) => break connection,
+            Ok(Err(error)) => error,
+            Err(_) => bail!("the database does not answer the functions within {} s", CONNECT_PATIENCE.as_secs()),
+        };
+        if begun.elapsed() >= patience {
+            return Err(error).context("the functions cannot log in");
+        }
+        sleep(LOGIN_PAUSE).await;
+    };
+    tokio::spawn(driver);
+    let rows = timeout_at(deadline, client.query_typed(ROLE, &[])).await.context("the database does not answer")?;
+    let rows = rows.context("the functions' role cannot be looked at")?;
+    let row = rows.first().context("the functions' role cannot be looked at")?;
+    let within = |limit: Duration, column| -> anyhow::Result<bool> {
+        let milliseconds: i64 = row.try_get(column)?;
+        // None is 0.
+        Ok(u128::try_from(milliseconds).is_ok_and(|is| is > 0 && is <= limit.as_millis()))
+    };
+    ensure!(
+        !row.try_get::<_, bool>("may_change_schema")?,
+        "{} is a role that may change the schema, and not the functions' own",
+        config.user()
+    );
+    ensure!(
+        within(db::STATEMENT_TIMEOUT, "statement_timeout")? && within(db::LOCK_TIMEOUT, "lock_timeout")?,
+        "the limits of the functions' role are not in force"
+    );
     Ok(())
 }
 
@@ -187,10 +303,6 @@ pub(crate) async fn checked(store: &Store) -> anyhow::Result<Settings> {
     for (setting, Stored { value, .. }) in &stored {
         check(*setting, value).with_context(|| store.name(*setting))?;
     }
-    if let (Some(pooled), Some(direct)) = (stored.get(&Setting::DatabaseUrl), stored.get(&Setting::DatabaseUrlUnpooled))
-    {
-        check_same_database(&pooled.value, &direct.value)?;
-    }
     if let (Some(signing), Some(public)) = (stored.get(&Setting::JwtSigningKey), stored.get(&Setting::JwtPublicKeys)) {
         let own = read_signing_key(store, Setting::JwtSigningKey, signing)?.public().to_string();
         ensure!(
@@ -200,6 +312,18 @@ pub(crate) async fn checked(store: &Store) -> anyhow::Result<Settings> {
             store.name(Setting::JwtSigningKey)
         );
     }
+    if let (Some(functions), Some(owner)) =
+        (stored.get(&Setting::DatabaseUrl), stored.get(&Setting::DatabaseUrlUnpooled))
+    {
+        let name = store.name(Setting::DatabaseUrl);
+        check_same_database(&functions.value, &owner.value).with_context(|| name.clone())?;
+        if let Err(error) = log_in(&functions.value, PASSING_TROUBLE).await {
+            bail!(
+                "{name}: {error:#}: run `make secrets STAGE={}`, where an empty answer keeps the database",
+                store.stage
+            );
+        }
+    }
     Ok(stored)
 }
 
@@ -207,12 +331,11 @@ pub(crate) async fn checked(store: &Store) -> anyhow::Result<Settings> {
 fn check(setting: Setting, value: &str) -> anyhow::Result<()> {
     match setting {
         Setting::DatabaseUrl => {
-            db::Config::new(value, None)?;
-            if let Some(Neon { direct, is_pooled: false, .. }) = Neon::read(value)? {
-                let (first, rest) = direct.split_once('.').unwrap_or((&direct, ""));
+            let config = db::Config::new(value, None)?;
+            if let Some(pooled) = db::pooler::pooled(config.host()) {
                 bail!(
-                    "{direct} is Neon's direct endpoint, which many functions would exhaust: use the pooled one, \
-                     {first}-pooler.{rest}"
+                    "{} is Neon's direct endpoint, which many functions would exhaust: use the pooled one, {pooled}",
+                    config.host()
                 );
             }
         }
@@ -234,37 +357,12 @@ fn check(setting: Setting, value: &str) -> anyhow::Result<()> {
 }
 
 /// The migrations have to reach the database that the functions use.
-fn check_same_database(pooled: &str, direct: &str) -> anyhow::Result<()> {
-    if let (Some(pooled), Some(direct)) = (Neon::read(pooled)?, Neon::read(direct)?) {
-        ensure!(
-            (&pooled.direct, &pooled.database) == (&direct.direct, &direct.database),
-            "the pooled and the direct address are those of two databases"
-        );
-    }
+fn check_same_database(functions: &str, owner: &str) -> anyhow::Result<()> {
+    let (functions, owner) = (Address::read(functions)?.direct()?, Address::read(owner)?.direct()?);
+    // Another host's pooler may be anywhere.
+    let tells = owner.place().of_neons_pooler().is_some() && functions.place().of_neons_pooler().is_some();
+    ensure!(!tells || functions.leads_where(&owner), "it and the owner's address are those of two databases");
     Ok(())
-}
-
-/// An address of Neon's, which has two hosts for each database.
-struct Neon {
-    direct: String,
-    is_pooled: bool,
-    database: Option<String>,
-}
-
-impl Neon {
-    /// None for another's address.
-    fn read(url: &str) -> anyhow::Result<Option<Self>> {
-        // The parser's own words may quote the address.
-        let config = url.parse::<tokio_postgres::Config>().ok().context("the address cannot be read")?;
-        let [tokio_postgres::config::Host::Tcp(host)] = config.get_hosts() else { return Ok(None) };
-        let host = host.to_ascii_lowercase();
-        let (true, Some((first, rest))) = (host.ends_with(".neon.tech"), host.split_once('.')) else { return Ok(None) };
-        let database = config.get_dbname().map(str::to_owned);
-        Ok(Some(match first.strip_suffix("-pooler") {
-            Some(first) => Self { direct: format!("{first}.{rest}"), is_pooled: true, database },
-            None => Self { direct: host, is_pooled: false, database },
-        }))
-    }
 }
 
 async fn put(store: &Store, setting: Setting, value: &str) -> anyhow::Result<()> {
@@ -364,10 +462,16 @@ fn line() -> anyhow::Result<String> {
     Ok(line)
 }
 
-/// The file with one more authority to trust, as everywhere.
+/// The file with more authorities to trust, as everywhere.
 pub(crate) fn ca_file() -> Option<PathBuf> {
     let file = env::var("DATABASE_CA_FILE").unwrap_or_default();
     Some(file.trim()).filter(|file| !file.is_empty()).map(PathBuf::from)
+}
+
+/// What is in it.
+fn authorities() -> anyhow::Result<Option<Vec<u8>>> {
+    let Some(file) = ca_file() else { return Ok(None) };
+    fs::read(&file).map(Some).with_context(|| format!("cannot read {} (DATABASE_CA_FILE)", file.display()))
 }
 
 #[cfg(test)]
