@@ -15,6 +15,7 @@ use tests::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
+    time::{sleep, timeout},
 };
 use tokio_postgres::Client;
 
@@ -63,7 +64,7 @@ impl Breakable {
 
     /// Gives the API's role another password.
     pub(crate) async fn change_password(&self, password: &str) {
-        let sql = format!("ALTER ROLE {} PASSWORD '{password}'", self.url().username());
+        let sql = format!("ALTER ROLE {} PASSWORD '{password}'", self.role());
         self.superuser().await.batch_execute(&sql).await.unwrap();
     }
 
@@ -75,6 +76,28 @@ impl Breakable {
     /// The pooled endpoint.
     pub(crate) fn url(&self) -> Url {
         self.settings.get("DATABASE_URL").parse().unwrap()
+    }
+
+    /// The functions' role.
+    pub(crate) fn role(&self) -> String {
+        self.url().username().to_owned()
+    }
+
+    /// Waits until PostgreSQL runs nothing for the functions.
+    pub(crate) async fn until_idle(&self) {
+        let sql = format!("SELECT FROM pg_stat_activity WHERE usename = '{}' AND state = 'active'", self.role());
+        let superuser = self.superuser().await;
+        let idle = timeout(PATIENCE, async {
+            while !superuser.query_typed(&sql, &[]).await.unwrap().is_empty() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        idle.await.expect("statements end");
+    }
+
+    /// A session of the owner's, at PostgreSQL itself.
+    pub(crate) async fn owner(&self) -> Client {
+        self.connect(&self.settings.get("DATABASE_URL_UNPOOLED").parse().unwrap()).await.unwrap()
     }
 
     /// A session that may do anything, at PostgreSQL itself.
@@ -99,7 +122,7 @@ impl Breakable {
         let is_served = async || anyhow::Ok(self.connect(&self.url()).await?.batch_execute("SELECT 1").await?);
         while let Err(error) = is_served().await {
             assert!(Instant::now() < deadline, "the pooler does not serve: {error}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
     }
 

@@ -1,5 +1,5 @@
-//! While every kind of fault strikes: each acknowledged write is there once, nothing is there twice, and nothing has
-//! to be restarted.
+//! While every kind of fault strikes: each acknowledged write is there once, and stays until another is acknowledged;
+//! nothing is there twice, and nothing has to be restarted.
 
 use std::{
     sync::atomic::Ordering,
@@ -13,13 +13,13 @@ use crate::{
     outages::{Fault, Stage},
     processes::Processes,
     say, short_or_long,
-    workload::{Client, Work},
+    workload::{Client, Harm, Work},
 };
 
 /// How many clients work side by side.
 const CLIENTS: usize = 8;
 
-/// An outage that every request sits out: its budget is 10 s, and its last attempt may begin 3 s before its end.
+/// An outage that every request sits out: its budget is 11 s, and its last attempt may begin 3 s before its end.
 const OUTAGE: Duration = Duration::from_secs(6);
 
 /// What came of one kind of fault.
@@ -30,18 +30,19 @@ struct Figures {
     faults: usize,
     retries: usize,
     unavailable: usize,
-    lost: usize,
-    doubled: usize,
+    harm: Harm,
 }
 
 impl Figures {
-    const HEAD: &str =
-        "  fault                 requests  creates   faults  retries     503s     lost  doubled  seconds";
+    const HEAD: &str = "  fault                 requests  creates   faults  retries     503s     lost  doubled reverted \
+                        resurrected  seconds";
 
     fn line(&self, name: &str, seconds: f32) -> String {
-        let Self { requests, creates, faults, retries, unavailable, lost, doubled } = self;
+        let Self { requests, creates, faults, retries, unavailable, harm } = self;
+        let Harm { lost, doubled, reverted, resurrected } = harm;
         format!(
-            "  {name:<20} {requests:>9}{creates:>9}{faults:>9}{retries:>9}{unavailable:>9}{lost:>9}{doubled:>9}{seconds:>9.1}"
+            "  {name:<20} {requests:>9}{creates:>9}{faults:>9}{retries:>9}{unavailable:>9}\
+             {lost:>9}{doubled:>9}{reverted:>9}{resurrected:>12}{seconds:>9.1}"
         )
     }
 
@@ -51,8 +52,7 @@ impl Figures {
         self.faults += other.faults;
         self.retries += other.retries;
         self.unavailable += other.unavailable;
-        self.lost += other.lost;
-        self.doubled += other.doubled;
+        self.harm += other.harm;
     }
 }
 
@@ -70,6 +70,10 @@ async fn whatever_breaks_every_acknowledged_write_is_there_exactly_once() {
     say(&format!("\n{}", Figures::HEAD));
     let (begun, mut all, mut failures) = (Instant::now(), Figures::default(), Vec::new());
     for fault in Fault::ALL {
+        if let (Fault::PacketsLost, Err(reason)) = (fault, &stage.network) {
+            say(&format!("  {fault:?}: SKIPPED, this machine allows no network of the tests' own: {reason:#}"));
+            continue;
+        }
         let figures;
         (clients, figures) = under(fault, &mut stage, clients, creates).await;
         all.add(&figures);
@@ -85,7 +89,7 @@ async fn whatever_breaks_every_acknowledged_write_is_there_exactly_once() {
     }
     say(&all.line("all", begun.elapsed().as_secs_f32()));
     assert!(failures.is_empty(), "{failures:#?}");
-    assert_eq!((all.lost, all.doubled), (0, 0));
+    assert_eq!(all.harm, Harm::default());
     let functions_now = Processes::of(&stage.watch).functions();
     assert!(functions.iter().all(|(pid, name)| functions_now.get(pid) == Some(name)), "a function was restarted");
 }
@@ -113,11 +117,12 @@ async fn under(fault: Fault, stage: &mut Stage, clients: Vec<Client>, creates: u
         retries: usize::try_from(retries).unwrap(),
         ..Figures::default()
     };
+    // By now all that was late has been delivered.
+    stage.database.until_idle().await;
     let database = stage.database.superuser().await;
     for client in &mut clients {
-        let (lost, doubled) = client.verify(&database).await;
-        figures.lost += lost;
-        figures.doubled += doubled;
+        client.verify(&database).await;
+        figures.harm += std::mem::take(&mut client.harm);
     }
     say(&figures.line(&format!("{fault:?}"), begun.elapsed().as_secs_f32()));
     (clients, figures)

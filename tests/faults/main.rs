@@ -5,6 +5,7 @@
 mod breakable;
 mod faults;
 mod load;
+mod locks;
 mod outages;
 mod processes;
 mod soak;

@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sysinfo::Signal;
-use tests::{relay::Relay, store::ParameterStore, watch::Watch};
+use tests::{
+    network::Network,
+    relay::{Hold, Relay},
+    store::ParameterStore,
+    watch::Watch,
+};
 use tokio::time::sleep;
 
 use crate::{
@@ -16,25 +21,56 @@ use crate::{
 pub(crate) struct Stage {
     pub(crate) watch: Watch,
     pub(crate) database: Breakable,
+    /// What the relay is reached over, or why this machine does not allow it.
+    pub(crate) network: anyhow::Result<Network>,
     relay: Relay,
     store: ParameterStore,
     /// The round trips of opening a connection and of its first statement.
     first_statement: u32,
     /// The longest time for which there was no way to the database.
     pub(crate) longest_outage: Duration,
+    /// Whether the next connections that deliver late are cut at once.
+    cuts: bool,
 }
 
 impl Stage {
     /// Starts everything.
     pub(crate) async fn start() -> Self {
         let (database, store) = tokio::join!(Breakable::start(), ParameterStore::start());
-        let (relay, settings) = database.settings.clone().relayed().await;
+        let network = Network::start();
+        let (url, port) = (database.url(), database.url().port().unwrap());
+        let (relay, url) = match &network {
+            Ok(network) => {
+                let relay = network.relay(port);
+                let url = network.url(&relay, url.as_str());
+                (relay, url)
+            }
+            Err(_) => Relay::before(url.as_str()).await,
+        };
+        let settings = database.settings.clone().with("DATABASE_URL", &url);
         let config = db::Config::new(settings.get("DATABASE_URL"), Some(&authority(&settings))).unwrap();
         db::Database::open(config, None).await.ping().await.unwrap();
         // The connection was opened with a statement, and has had one more.
         let first_statement = relay.round_trips() - 1;
         let settings = store.holding(&settings, &["DATABASE_URL"]).await.side_by_side(4);
-        Self { watch: Watch::start(&settings), database, relay, store, first_statement, longest_outage: Duration::ZERO }
+        Self {
+            watch: Watch::start(&settings),
+            database,
+            network,
+            relay,
+            store,
+            first_statement,
+            longest_outage: Duration::ZERO,
+            cuts: false,
+        }
+    }
+
+    /// The address by which the functions reach the database.
+    fn way_to(&self, url: &str) -> String {
+        match &self.network {
+            Ok(network) => network.url(&self.relay, url),
+            Err(_) => self.relay.url(url),
+        }
     }
 }
 
@@ -43,7 +79,7 @@ pub(crate) fn authority(settings: &tests::watch::Settings) -> Vec<u8> {
     std::fs::read(settings.get("DATABASE_CA_FILE")).unwrap()
 }
 
-/// What breaks. Every outage is shorter than a request's budget, 10 s.
+/// What breaks. Every outage is shorter than a request's budget, 11 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     BackendsTerminated,
@@ -51,18 +87,22 @@ pub(crate) enum Fault {
     ServerStopped,
     AnswersLost,
     BytesSwallowed,
+    BytesDeliveredLate,
+    PacketsLost,
     ProcessesFrozen,
     PoolFilled,
     PasswordRotated,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::BackendsTerminated,
         Self::PoolerRestarted,
         Self::ServerStopped,
         Self::AnswersLost,
         Self::BytesSwallowed,
+        Self::BytesDeliveredLate,
+        Self::PacketsLost,
         Self::ProcessesFrozen,
         Self::PoolFilled,
         Self::PasswordRotated,
@@ -76,6 +116,8 @@ impl Fault {
             Self::ServerStopped => stop_the_server(stage).await,
             Self::AnswersLost => lose_answers(stage).await,
             Self::BytesSwallowed => swallow_bytes(stage).await,
+            Self::BytesDeliveredLate => deliver_late(stage).await,
+            Self::PacketsLost => lose_packets(stage).await,
             Self::ProcessesFrozen => freeze_processes(stage).await,
             Self::PoolFilled => fill_the_pool(stage).await,
             Self::PasswordRotated => rotate_the_password(stage).await,
@@ -88,16 +130,17 @@ async fn terminate_backends(stage: &mut Stage) -> u32 {
     let superuser = stage.database.superuser().await;
     let mut terminated = 0;
     for _ in 0..20 {
-        terminated += terminate(&superuser).await;
+        terminated += terminate(stage, &superuser).await;
         sleep(Duration::from_millis(50)).await;
     }
     terminated
 }
 
 /// Terminates the API's backends; how many there were.
-async fn terminate(superuser: &tokio_postgres::Client) -> u32 {
-    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'task_api_functions'";
-    u32::try_from(superuser.query_typed(sql, &[]).await.unwrap().len()).unwrap()
+async fn terminate(stage: &Stage, superuser: &tokio_postgres::Client) -> u32 {
+    let role = stage.database.role();
+    let sql = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'");
+    u32::try_from(superuser.query_typed(&sql, &[]).await.unwrap().len()).unwrap()
 }
 
 async fn restart_the_pooler(stage: &mut Stage) -> u32 {
@@ -124,13 +167,14 @@ async fn stop_the_server(stage: &mut Stage) -> u32 {
     1
 }
 
-/// For a second, every connection is cut after the server has carried out its second statement and before the
-/// answer comes through.
+/// For 300 ms, every connection is cut after the server has carried out its second statement and before the answer
+/// comes through. A write is then repeated when the first attempt at it is sure to be over.
 async fn lose_answers(stage: &mut Stage) -> u32 {
     let before = stage.relay.answers_lost();
     stage.relay.lose_answers_after(Some(stage.first_statement));
-    sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_millis(300)).await;
     stage.relay.lose_answers_after(None);
+    sleep(Duration::from_millis(2_500)).await;
     stage.relay.answers_lost() - before
 }
 
@@ -143,12 +187,39 @@ async fn swallow_bytes(stage: &mut Stage) -> u32 {
     1
 }
 
+/// In 300 ms, whatever a connection says after its first statement is held, and delivered when the client has long
+/// repeated it. Every other time the connection is cut at once, and the bytes come soon.
+async fn deliver_late(stage: &mut Stage) -> u32 {
+    const WINDOW: Duration = Duration::from_millis(300);
+    let hold = Hold::all_after(stage.first_statement);
+    stage.relay.hold(Some(if stage.cuts { hold.cutting() } else { hold }));
+    sleep(WINDOW).await;
+    stage.relay.hold(None);
+    sleep(if stage.cuts { WINDOW } else { Duration::from_secs(4) }).await;
+    stage.cuts = !stage.cuts;
+    u32::try_from(stage.relay.deliver().await).unwrap()
+}
+
+/// For 3.6 s no packet reaches the database. What was sent meanwhile the kernel sends again, at growing intervals.
+async fn lose_packets(stage: &mut Stage) -> u32 {
+    let Ok(network) = &stage.network else { return 0 };
+    let begun = Instant::now();
+    network.lose_packets(true);
+    sleep(Duration::from_millis(3_600)).await;
+    network.lose_packets(false);
+    stage.longest_outage = stage.longest_outage.max(begun.elapsed());
+    network.until_arrived().await;
+    // As long as another pause of the kernel's would be: an outage after the other is a longer one.
+    sleep(Duration::from_secs(4)).await;
+    1
+}
+
 /// The functions are frozen, as Lambda freezes them between requests; meanwhile their backends and connections end.
 async fn freeze_processes(stage: &mut Stage) -> u32 {
     let superuser = stage.database.superuser().await;
     let processes = Processes::of(&stage.watch);
     processes.signal_functions(Signal::Stop);
-    terminate(&superuser).await;
+    terminate(stage, &superuser).await;
     stage.relay.cut();
     sleep(Duration::from_millis(200)).await;
     processes.signal_functions(Signal::Continue);
@@ -176,7 +247,7 @@ async fn rotate_the_password(stage: &mut Stage) -> u32 {
     let mut url = stage.database.url();
     url.set_password(Some(&password)).unwrap();
     stage.database.settings = stage.database.settings.clone().with("DATABASE_URL", url.as_str());
-    stage.store.put("/task-api/DATABASE_URL", &stage.relay.url(url.as_str())).await;
+    stage.store.put("/task-api/DATABASE_URL", &stage.way_to(url.as_str())).await;
     without(stage, POOLER, Duration::ZERO).await;
     sleep(Duration::from_secs(8)).await;
     1

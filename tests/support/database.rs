@@ -75,6 +75,12 @@ pub async fn column(client: &Client, sql: &str) -> Result<Vec<String>> {
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
+/// The condition in SQL for a row of `signin_failures AS counted` that counts for an address, whatever else it is
+/// counted by.
+pub fn counts_for(email: &str) -> String {
+    format!("to_jsonb(counted)::text LIKE '%' || encode(sha256(convert_to('{email}', 'UTF8')), 'hex') || '%'")
+}
+
 /// Sets the counts of an address, from this machine and from anywhere, as if there had been failures to sign in, the
 /// last of them `seconds_ago`.
 pub async fn set_signin_failures(email: &str, from_here: i32, from_anywhere: i32, seconds_ago: i32) {

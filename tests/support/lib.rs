@@ -6,6 +6,7 @@ pub mod api;
 pub mod base_path;
 pub mod browser;
 pub mod database;
+pub mod network;
 pub mod operate;
 pub mod origins;
 pub mod proxy;

@@ -1,4 +1,9 @@
-use std::{io, str::FromStr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::{MakeTlsConnector, TlsStream};
@@ -22,12 +27,13 @@ const ADDRESS: Duration = Duration::from_secs(1);
 
 /// The parameters of a URL that are taken. Those about time and keepalives change nothing: the limits here are our own.
 /// `tokio-postgres` knows some more, which only mean something for a socket that it opens itself.
-const PARAMETERS: [&str; 17] = [
+const PARAMETERS: [&str; 18] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
     "dbname",
     "host",
+    "hostaddr",
     "keepalives",
     "keepalives_idle",
     "keepalives_interval",
@@ -125,12 +131,12 @@ impl Config {
 
     /// The host that is named first.
     pub fn host(&self) -> &str {
-        self.hosts().next().map_or("", |(host, _)| host)
+        self.hosts().next().map_or("", |host| host.name)
     }
 
     /// The port of that host.
     pub fn port(&self) -> u16 {
-        self.hosts().next().map_or(PORT, |(_, port)| port)
+        self.hosts().next().map_or(PORT, |host| host.port)
     }
 
     /// The role to sign in as.
@@ -156,10 +162,10 @@ impl Config {
     /// [`ConnectError`].
     pub async fn connect(&self) -> Result<(Client, Driver), ConnectError> {
         let mut last = None;
-        for (host, port) in self.hosts() {
-            match reach(host, port).await {
+        for host in self.hosts() {
+            match host.reach().await {
                 Ok(stream) => {
-                    let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut self.tls.clone(), host);
+                    let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut self.tls.clone(), host.name);
                     let tls = tls.map_err(io::Error::other)?;
                     return Ok(self.postgres.connect_raw(stream, tls).await?);
                 }
@@ -169,22 +175,44 @@ impl Config {
         Err(last.unwrap_or_else(|| io::ErrorKind::NotFound.into()).into())
     }
 
-    /// Hosts with their ports: one port may be for all hosts.
-    fn hosts(&self) -> impl Iterator<Item = (&str, u16)> {
-        let ports = self.postgres.get_ports();
+    /// Hosts with their addresses and ports: one port may be for all hosts.
+    fn hosts(&self) -> impl Iterator<Item = Endpoint<'_>> {
+        let (addresses, ports) = (self.postgres.get_hostaddrs(), self.postgres.get_ports());
         let hosts = self.postgres.get_hosts().iter().enumerate();
         hosts.filter_map(move |(index, host)| match host {
-            Host::Tcp(name) => Some((name.as_str(), ports.get(index).or(ports.first()).copied().unwrap_or(PORT))),
+            Host::Tcp(name) => Some(Endpoint {
+                name,
+                address: addresses.get(index).copied(),
+                port: ports.get(index).or(ports.first()).copied().unwrap_or(PORT),
+            }),
             #[cfg(unix)]
             Host::Unix(_) => None,
         })
     }
 }
 
-/// A socket to the first of the host's addresses that takes one.
-async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
+/// A host of the URL.
+struct Endpoint<'a> {
+    /// What its certificate has to say.
+    name: &'a str,
+    /// `hostaddr`: where it is, if its name is not to be looked up.
+    address: Option<IpAddr>,
+    port: u16,
+}
+
+impl Endpoint<'_> {
+    /// A socket to the first of the host's addresses that takes one.
+    async fn reach(&self) -> io::Result<TcpStream> {
+        match self.address {
+            Some(address) => reach([SocketAddr::new(address, self.port)]).await,
+            None => reach(lookup_host((self.name, self.port)).await?).await,
+        }
+    }
+}
+
+async fn reach(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<TcpStream> {
     let mut last = io::ErrorKind::NotFound.into();
-    for address in lookup_host((host, port)).await? {
+    for address in addresses {
         match timeout(ADDRESS, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
@@ -228,7 +256,8 @@ fn read(url: &str) -> Result<tokio_postgres::Config, InvalidConfig> {
     if postgres.get_hosts().is_empty() || !postgres.get_hosts().iter().all(is_named) {
         return Err(InvalidConfig::Missing("host"));
     }
-    if ![0, 1, postgres.get_hosts().len()].contains(&postgres.get_ports().len()) {
+    let hosts = postgres.get_hosts().len();
+    if ![0, 1, hosts].contains(&postgres.get_ports().len()) || ![0, hosts].contains(&postgres.get_hostaddrs().len()) {
         return Err(InvalidConfig::Url);
     }
     Ok(postgres)
@@ -294,6 +323,7 @@ mod tests {
             "sslmode=require&connect_timeout=15&application_name=task-api",
             "sslmode=require&options=endpoint%3Dep-calm-sea-123456",
             "sslnegotiation=direct&keepalives_idle=60",
+            "hostaddr=192.0.2.1",
             "&sslmode=require&",
         ] {
             assert_eq!(with(query), None, "{query}");
@@ -326,6 +356,8 @@ mod tests {
         assert_eq!(with("sslmode"), bad("sslmode"));
         assert_eq!(with("channel_binding=yes"), bad("channel_binding"));
         assert_eq!(with("connect_timeout=soon"), bad("connect_timeout"));
+        assert_eq!(with("hostaddr=localhost"), bad("hostaddr"));
+        assert_eq!(with("hostaddr=192.0.2.1,192.0.2.2"), Some(InvalidConfig::Url));
         assert_eq!(with("sslrootcert=/etc/ca.pem"), Some(InvalidConfig::CertificateInUrl));
         assert_eq!(invalid("postgresql://host/app"), Some(InvalidConfig::Missing("user")));
         for hostless in ["postgresql://u:p@/app", "postgresql://u:p@%2Frun%2Fpostgresql/app", "postgresql://u:p@h,/app"]

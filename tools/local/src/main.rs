@@ -199,6 +199,9 @@ fn test(profile: &Profile, command: &[OsString]) -> Result<u8> {
         .env("CHROMEDRIVER", browser.driver)
         .env("AXE", browser.axe)
         .env("SCREENSHOTS", profile.home.join("screenshots"));
+    if let Some(ip) = tools::ip()? {
+        command.env("IP", ip);
+    }
     run(profile, &mut command)
 }
 

@@ -142,6 +142,26 @@ pub(crate) fn docker_engine() -> Result<()> {
     }
 }
 
+/// `ip`, with which the tests make a network of their own to lose packets in. Only root can, and only on
+/// Linux.
+pub(crate) fn ip() -> Result<Option<PathBuf>> {
+    if !cfg!(target_os = "linux") || !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let installer = Installer::new(Servant::find()?)?;
+    let package = match installer.packages {
+        _ if on_path("ip").is_some() => None,
+        Some(packages @ Packages::Apt) => Some((packages, "iproute2")),
+        Some(packages @ Packages::Dnf) => Some((packages, "iproute")),
+        _ => None,
+    };
+    if let Some((packages, name)) = package {
+        println!("  ip is missing (the tests lose packets with it)");
+        packages.install(&[name], &installer.folder)?;
+    }
+    Ok(on_path("ip"))
+}
+
 /// Where tools are that the machine did not have.
 pub(crate) fn folder() -> Result<PathBuf> {
     Ok(Installer::new(Servant::find()?)?.folder)
