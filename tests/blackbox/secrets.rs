@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use tests::{
     api::{Api, PASSWORD, Reply, User},
-    database::{connect, direct_url},
+    database::{connect, direct_url, superuser_url},
     relay::Relay,
     store::ParameterStore,
     watch::{Settings, Watch},
@@ -136,9 +136,7 @@ async fn white_space_around_a_setting_is_not_part_of_it() {
 
 /// A session that may make roles, at the direct endpoint.
 pub(crate) async fn superuser() -> Client {
-    let mut url: reqwest::Url = direct_url().unwrap().parse().unwrap();
-    url.set_username("postgres").unwrap();
-    connect(url.as_str()).await.unwrap()
+    connect(&superuser_url().unwrap()).await.unwrap()
 }
 
 /// A role of the database's own for one test, which may do what the API's role may.
