@@ -24,9 +24,8 @@ struct Cli {
     database_url: Option<String>,
 
     /// A certificate to trust besides the system's, in PEM
-    // A string, because an empty variable means that there is none.
     #[arg(long, global = true, value_name = "FILE", env = "DATABASE_CA_FILE")]
-    ca_file: Option<String>,
+    ca_file: Option<PathBuf>,
 
     /// How many seconds the database has to answer
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = seconds())]
@@ -58,7 +57,7 @@ fn seconds() -> clap::builder::RangedU64ValueParser {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(cli::arguments()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The server's messages may have several lines.
@@ -80,12 +79,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 impl Cli {
     async fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let migrations = Migrations::read(&self.source)?;
-        let url = self
-            .database_url
-            .filter(|url| !url.is_empty())
-            .context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
-        let ca_file = self.ca_file.filter(|file| !file.is_empty()).map(PathBuf::from);
-        let endpoint = Endpoint::new(&url, ca_file.as_deref())?;
+        let url =
+            self.database_url.context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
+        let endpoint = Endpoint::new(&url, self.ca_file.as_deref())?;
         let mut database = Database::connect(&endpoint, Duration::from_secs(self.connect_timeout)).await?;
 
         match self.command {

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     io::{self, BufRead, IsTerminal, Write},
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -366,7 +365,7 @@ fn line() -> anyhow::Result<String> {
 
 /// The file with one more authority to trust, as everywhere.
 pub(crate) fn ca_file() -> Option<PathBuf> {
-    env::var_os("DATABASE_CA_FILE").filter(|file| !file.is_empty()).map(PathBuf::from)
+    cli::variable("DATABASE_CA_FILE").map(PathBuf::from)
 }
 
 #[cfg(test)]
