@@ -3,6 +3,8 @@
 
 mod access;
 mod bodies;
+mod checkouts;
+mod commands;
 mod conditions;
 mod contract;
 mod deployed;
