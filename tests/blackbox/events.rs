@@ -53,7 +53,7 @@ async fn a_base64_body_is_decoded() {
 }
 
 #[tokio::test]
-async fn what_a_gateway_leaves_out_or_sends_as_null_is_answered() {
+async fn what_a_gateway_leaves_out_or_sends_as_null_or_as_something_else_is_answered() {
     let user = Api::shared().user().await;
     let good = event(&user, "{\"title\": \"x\"}");
     for (without, status) in [
@@ -73,8 +73,31 @@ async fn what_a_gateway_leaves_out_or_sends_as_null_is_answered() {
         event.as_object_mut().unwrap().remove(without);
         assert_eq!(invoke(&user.api, "task-create", &event).await["statusCode"], status, "no {without}");
     }
+    for (member, status) in [
+        ("/headers/host", 201),
+        ("/pathParameters/proxy", 201),
+        ("/requestContext/requestId", 201),
+        ("/requestContext/http", 201),
+        ("/requestContext/http/method", 201),
+        ("/requestContext/http/sourceIp", 201),
+        ("/isBase64Encoded", 201),
+        ("/headers/authorization", 401),
+        ("/headers/content-type", 415),
+        ("/pathParameters/user_id", 400),
+        ("/body", 400),
+    ] {
+        for value in [Value::Null, json!(0), json!(["x"]), json!({"x": null})] {
+            let mut event = good.clone();
+            event["headers"]["host"] = json!("api.example.com");
+            event["pathParameters"]["proxy"] = json!("x");
+            *event.pointer_mut(member).unwrap() = value.clone();
+            assert_eq!(invoke(&user.api, "task-create", &event).await["statusCode"], status, "{member}: {value}");
+        }
+    }
     for function in ["signup", "signin", "user-get", "user-update", "tasks-list", "task-get", "health"] {
-        invoke(&user.api, function, &json!({})).await;
+        for event in [json!({}), Value::Null, json!([null]), json!("x")] {
+            invoke(&user.api, function, &event).await;
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod logs;
 mod migrate;
 mod operate;
 mod paging;
+mod pasted;
 mod races;
 mod readme;
 mod schema;

@@ -119,3 +119,17 @@ async fn an_idempotency_key_creates_once_whichever_process_it_comes_to() {
     }
     assert_eq!(user.get("/tasks").await.expect(200).body.as_array().unwrap().len(), 5);
 }
+
+#[tokio::test]
+async fn of_two_bodies_that_race_under_one_idempotency_key_one_is_made_and_the_other_refused() {
+    let (_watch, user) = side_by_side().await;
+    for key in 0..5 {
+        let create = |title: &'static str| {
+            let request = user.api.request(Method::POST, &user.path("/tasks")).bearer_auth(&user.token);
+            tests::api::reply(request.header("idempotency-key", key).json(&json!({ "title": title })))
+        };
+        let replies = join_all((0..10).flat_map(|_| [create("one"), create("other")])).await;
+        assert_eq!((count(&replies, 201), count(&replies, 200), count(&replies, 422)), (1, 9, 10));
+    }
+    assert_eq!(user.get("/tasks").await.expect(200).body.as_array().unwrap().len(), 5);
+}

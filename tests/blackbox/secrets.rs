@@ -19,7 +19,7 @@ async fn get(watch: &Watch, path: &str) -> Reply {
 }
 
 /// Sends a request to a function that cannot start; what it says.
-async fn refusal_to_start(settings: &Settings, path: &str) -> String {
+pub(crate) async fn refusal_to_start(settings: &Settings, path: &str) -> String {
     let watch = Watch::start(settings);
     // The emulator holds the request for a function that never asks for it.
     let request = tokio::spawn(watch.api.request(Method::GET, path).send());
@@ -77,17 +77,60 @@ async fn a_setting_that_is_not_to_be_had_is_named_when_the_function_starts() {
     let store = ParameterStore::start().await;
     let settings = Settings::of_the_stack();
     let somewhere_else = store.holding(&settings, &["DATABASE_URL"]).await.with("DATABASE_URL_PARAMETER", "/no/such");
+    let nothing_in_it = store.holding(&settings, &["DATABASE_URL"]).await.with("DATABASE_URL_PARAMETER", "/nothing");
+    store.put("/nothing", " \n").await;
     let nobody_there = somewhere_else.clone().with("AWS_ENDPOINT_URL_SSM", "http://127.0.0.1:9");
     for (settings, path, said) in [
         (settings.clone().without("DATABASE_URL"), "/health", &["DATABASE_URL", "DATABASE_URL_PARAMETER"][..]),
         (settings.clone().with("DATABASE_URL", "mysql://u:hidden@h/d"), "/health", &["DATABASE_URL"]),
         (settings.clone().with("DATABASE_CA_FILE", "/no/such/file"), "/health", &["DATABASE_CA_FILE"]),
         (settings.clone().with("JWT_PUBLIC_KEYS", "hidden"), "/.well-known/jwks.json", &["JWT_PUBLIC_KEYS"]),
+        (settings.clone().with("JWT_PUBLIC_KEYS", " \t"), "/.well-known/jwks.json", &["neither JWT_PUBLIC_KEYS nor"]),
         (somewhere_else, "/health", &["DATABASE_URL", "\"/no/such\""]),
+        (nothing_in_it, "/health", &["DATABASE_URL is empty in parameter \"/nothing\""]),
         (nobody_there, "/health", &["Parameter Store"]),
     ] {
         let line = refusal_to_start(&settings, path).await;
         assert!(said.iter().all(|part| line.contains(part)) && !line.contains("hidden"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_lifetime_of_tokens_that_makes_no_sense_is_refused_when_a_function_starts() {
+    for lifetime in ["0", "+60", "-1", "86401", "1e3", "an hour"] {
+        let settings = Settings::of_the_stack().with("TOKEN_LIFETIME_SECONDS", lifetime);
+        let line = refusal_to_start(&settings, "/users/00000000-0000-4000-8000-000000000000").await;
+        assert!(line.contains("TOKEN_LIFETIME_SECONDS") && line.contains("from 1 to 86400"), "{lifetime}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn white_space_around_a_setting_is_not_part_of_it() {
+    let settings = Settings::of_the_stack();
+    let names = ["DATABASE_URL", "JWT_PUBLIC_KEYS", "JWT_SIGNING_KEY"];
+    let store = ParameterStore::start().await;
+    let mut stored = store.holding(&settings, &names).await;
+    for name in names {
+        store.put(&format!("/task-api/{name}"), &format!("\t{}\r\n", settings.get(name))).await;
+    }
+    let with_others = [("JWT_ISSUER", "task-api\t"), ("JWT_AUDIENCE", " "), ("TOKEN_LIFETIME_SECONDS", " 60 ")];
+    for (name, value) in with_others {
+        stored = stored.with(name, value);
+    }
+    let mut set = stored.clone();
+    for name in names.into_iter().chain(["DATABASE_CA_FILE"]) {
+        set = set.with(name, &format!(" {}\t", settings.get(name)));
+    }
+    let account = Api::shared().user().await;
+    for settings in [stored, set] {
+        let watch = Watch::start(&settings);
+        let session = watch.api.sign_in(&account.email, PASSWORD).await.expect(200);
+        assert_eq!(session.body["expires_in"], 60);
+        let user = User { api: watch.api.clone(), token: session.token(), ..account.clone() };
+        user.get("").await.expect(200);
+        // The stack's own settings say the same.
+        user.at(&Api::shared()).get("").await.expect(200);
+        get(&watch, "/.well-known/jwks.json").await.expect(200);
     }
 }
 

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, Reply, fresh_email},
-    database::{column, connect, direct_url, set_signin_failures},
+    database::{column, connect, direct_url, set_signin_failures, set_signin_failures_from},
     watch::{Settings, Watch},
 };
 use tokio_postgres::{Client, types::Type};
@@ -127,20 +128,113 @@ async fn the_current_password_is_guessed_no_faster_with_a_token_than_without() {
 #[tokio::test]
 async fn failures_of_yesterday_do_not_count_and_are_swept_away() {
     let user = Api::shared().user().await;
-    let (abandoned, yesterday) = (fresh_email(), 25 * 60 * 60);
-    set_signin_failures(&abandoned, 5, 5, yesterday).await;
+    let yesterday = 25 * 60 * 60;
+    let leave = async |email: &str| set_signin_failures(email, 50, 500, 40 * yesterday).await;
+    let [abandoned, of_another] = [fresh_email(), fresh_email()];
+    for email in [&abandoned, &user.email] {
+        leave(email).await;
+        user.api.sign_in(&user.email, PASSWORD).await.expect(200);
+        assert_eq!(failures_of(email).await, [0; 0], "by a sign-in");
+    }
+    leave(&abandoned).await;
+    let body = json!({"current_password": PASSWORD, "email": user.email});
+    user.put("", &body).await.expect(200);
+    assert_eq!(failures_of(&abandoned).await, [0; 0], "by a change of an account");
+    leave(&abandoned).await;
+    user.api.sign_up(&of_another).await.expect(201);
+    assert_eq!(failures_of(&abandoned).await, [0; 0], "by a sign-up");
+
     set_signin_failures(&user.email, 50, 500, yesterday).await;
     user.api.sign_in(&user.email, WRONG).await.expect(401);
-    user.api.sign_in(&user.email, PASSWORD).await.expect(200);
-    // Some are swept with each first failure of an address: other tests may have left some to sweep, too.
-    let old = "SELECT 'x' FROM signin_failures WHERE failed_at < now() AT TIME ZONE 'UTC' - interval '1 day'";
-    for _ in 0..20 {
-        if column(&database().await, old).await.unwrap().is_empty() {
-            return;
-        }
-        user.api.sign_in(&fresh_email(), WRONG).await.expect(401);
+    assert_eq!(failures_of(&user.email).await, [1, 1], "counted anew");
+    // One of the two is of yesterday.
+    set_signin_failures_from("127.0.0.1", &user.email, 50, yesterday).await;
+    user.api.sign_in(&user.email, WRONG).await.expect(401);
+    assert_eq!(failures_of(&user.email).await, [1, 2]);
+}
+
+/// Lets a sign-in fail that comes from a network of its own.
+async fn fail_from(network: &str, api: &Api, email: &str) {
+    let event = json!({
+        "headers": {"content-type": "application/json"},
+        "requestContext": {"http": {"sourceIp": network}},
+        "body": json!({"email": email, "password": WRONG}).to_string(),
+    });
+    let request = api.request(Method::POST, "/2015-03-31/functions/signin/invocations").json(&event);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["statusCode"], 401, "{answer}");
+}
+
+/// The failures of an address from that network.
+async fn failures_from(network: &str, email: &str) -> Option<i32> {
+    let sql = "SELECT failures FROM signin_failures WHERE key = sha256(convert_to($1 || ' ' || $2, 'UTF8'))";
+    let rows = database().await.query_typed(sql, &[(&email, Type::TEXT), (&network, Type::TEXT)]).await.unwrap();
+    rows.first().map(|row| row.get(0))
+}
+
+/// A network that no test is in.
+const ELSEWHERE: &str = "192.0.2.77";
+
+#[tokio::test]
+async fn an_account_takes_its_failures_along() {
+    let user = Api::shared().user().await;
+    fail_from(ELSEWHERE, &user.api, &user.email).await;
+    user.api.sign_in(&user.email, WRONG).await.expect(401);
+    assert_eq!((failures_of(&user.email).await, failures_from(ELSEWHERE, &user.email).await), (vec![1, 2], Some(1)));
+    user.delete("").await.expect(204);
+    assert_eq!((failures_of(&user.email).await, failures_from(ELSEWHERE, &user.email).await), (vec![], None));
+}
+
+#[tokio::test]
+async fn a_sign_up_starts_without_failures_and_one_that_is_refused_clears_none() {
+    let (api, email) = (Api::shared(), fresh_email());
+    fail_from(ELSEWHERE, &api, &email).await;
+    set_signin_failures(&email, 10, 100, IN_A_MINUTE).await;
+    api.sign_in(&email, PASSWORD).await.expect(429);
+    api.sign_up(&email).await.expect(201);
+    assert_eq!((failures_of(&email).await, failures_from(ELSEWHERE, &email).await), (vec![], None));
+    api.sign_in(&email, PASSWORD).await.expect(200);
+
+    fail_from(ELSEWHERE, &api, &email).await;
+    api.sign_up(&email).await.expect(409);
+    assert_eq!(failures_from(ELSEWHERE, &email).await, Some(1));
+}
+
+#[tokio::test]
+async fn an_address_that_an_account_leaves_or_comes_to_starts_without_failures() {
+    let (user, new) = (Api::shared().user().await, fresh_email());
+    for email in [&user.email, &new] {
+        fail_from(ELSEWHERE, &user.api, email).await;
     }
-    panic!("old failures are still there");
+    let change_to = async |email: &str| user.put("", &json!({"current_password": PASSWORD, "email": email})).await;
+    change_to(&user.email).await.expect(200);
+    assert_eq!(failures_from(ELSEWHERE, &user.email).await, Some(1), "the address is the one that it was");
+    change_to(&new).await.expect(200);
+    for email in [&user.email, &new] {
+        assert_eq!((failures_of(email).await, failures_from(ELSEWHERE, email).await), (vec![], None));
+    }
+
+    let other = user.api.user().await;
+    fail_from(ELSEWHERE, &user.api, &other.email).await;
+    change_to(&other.email).await.expect(409);
+    assert_eq!(failures_from(ELSEWHERE, &other.email).await, Some(1));
+}
+
+#[tokio::test]
+async fn the_first_release_counts_with_this_one_while_both_run() {
+    let (api, email) = (Api::shared(), fresh_email());
+    // Its statement, for the count of an address from anywhere.
+    let count = "INSERT INTO signin_failures AS known (key, failures, failed_at)
+        SELECT sha256(convert_to($1, 'UTF8')), 1, CURRENT_TIMESTAMP AT TIME ZONE 'UTC'
+        ON CONFLICT (key) DO UPDATE SET failed_at = excluded.failed_at, failures = known.failures + 1";
+    let count = async || database().await.query_typed(count, &[(&email, Type::TEXT)]).await.unwrap();
+    count().await;
+    api.sign_in(&email, WRONG).await.expect(401);
+    assert_eq!(failures_of(&email).await, [1, 2]);
+    count().await;
+    assert_eq!(failures_of(&email).await, [1, 3]);
+    api.sign_up(&email).await.expect(201);
+    assert_eq!(failures_of(&email).await, [0; 0]);
 }
 
 #[tokio::test]

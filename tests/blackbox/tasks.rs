@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::api::{Api, Reply, User, reply, two_users};
+use tests::{
+    api::{Api, Reply, User, reply, two_users},
+    database::{connect, direct_url},
+};
 
 async fn create(user: &User, key: &str, body: &Value) -> Reply {
     let request = user.api.request(Method::POST, &user.path("/tasks"));
@@ -128,16 +131,76 @@ async fn odd_strings_come_back_as_they_were_sent() {
 async fn an_idempotency_key_creates_once() {
     let (user, other) = two_users().await;
     let first = create(&user, "key-1", &json!({"title": "first"})).await.expect(201).body;
-    for title in ["first", "second"] {
-        assert_eq!(create(&user, "key-1", &json!({"title": title})).await.expect(200).body, first);
-    }
-    user.put(&path(&first), &json!({"completed": true})).await.expect(200);
-    assert_eq!(create(&user, "key-1", &json!({"title": "x"})).await.expect(200).body["completed"], json!(true));
+    let repeat = async || create(&user, "key-1", &json!({"title": "first"})).await.expect(200).body;
+    assert_eq!(repeat().await, first);
+    let changed = user.put(&path(&first), &json!({"title": "changed", "completed": true})).await.expect(200).body;
+    assert_eq!(repeat().await, changed, "as it is now");
 
     for (whose, key) in [(&user, "key-2"), (&user, "KEY-1"), (&other, "key-1")] {
         assert_ne!(create(whose, key, &json!({"title": "first"})).await.expect(201).body["id"], first["id"]);
     }
     assert_eq!(user.get("/tasks").await.expect(200).body.as_array().unwrap().len(), 3);
+
+    user.delete(&path(&first)).await.expect(204);
+    create(&user, "key-1", &json!({"title": "another"})).await.expect(201);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_for_one_body() {
+    let user = Api::shared().user().await;
+    let cases = [
+        (
+            json!({"title": "Buy milk"}),
+            vec![json!({"title": " Buy milk\n"}), json!({"description": null, "title": "Buy milk"})],
+            vec![
+                json!({"title": "Buy Milk"}),
+                json!({"title": "Buy  milk"}),
+                json!({"title": "Buy milk", "description": ""}),
+                json!({"title": "Buy milk", "description": "2 litres"}),
+            ],
+        ),
+        (
+            json!({"title": "a", "description": "b"}),
+            vec![json!({"description": "b", "title": "a "})],
+            vec![
+                json!({"title": "a"}),
+                json!({"title": "a", "description": null}),
+                json!({"title": "a", "description": "b "}),
+                json!({"title": "ab", "description": ""}),
+                json!({"title": "b", "description": "a"}),
+            ],
+        ),
+        (json!({"title": "é"}), vec![json!({"title": "\u{3000}é"})], vec![json!({"title": "e\u{301}"})]),
+    ];
+    for (number, (body, same, others)) in cases.into_iter().enumerate() {
+        let key = format!("key-{number}");
+        let task = create(&user, &key, &body).await.expect(201).body;
+        for same in same {
+            assert_eq!(create(&user, &key, &same).await.expect(200).body, task, "{same}");
+        }
+        for other in others {
+            let refused = create(&user, &key, &other).await.expect(422);
+            assert_eq!(refused.fields(), ["Idempotency-Key"], "{other}");
+        }
+        user.put(&path(&task), &json!({"title": "changed", "description": null})).await.expect(200);
+        create(&user, &key, &body).await.expect(200);
+        create(&user, &key, &json!({"title": "changed"})).await.expect(422);
+    }
+    let tasks = user.get("/tasks").await.expect(200).body;
+    assert!(tasks.as_array().unwrap().iter().all(|task| task["title"] == "changed") && tasks[2].is_object());
+    assert!(tasks[3].is_null(), "nothing was made by what was refused: {tasks}");
+}
+
+#[tokio::test]
+async fn a_task_of_the_first_release_answers_to_any_body_of_its_key() {
+    let user = Api::shared().user().await;
+    let task = create(&user, "key", &json!({"title": "x"})).await.expect(201).body;
+    let database = connect(&direct_url().unwrap()).await.unwrap();
+    let forget = format!("UPDATE tasks SET request_hash = NULL WHERE id = '{}'", task["id"].as_str().unwrap());
+    database.batch_execute(&forget).await.unwrap();
+    for title in ["x", "y"] {
+        assert_eq!(create(&user, "key", &json!({"title": title})).await.expect(200).body["id"], task["id"]);
+    }
 }
 
 #[tokio::test]

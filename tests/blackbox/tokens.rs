@@ -74,7 +74,7 @@ async fn every_claim_must_be_there_and_right() {
         ("sub", vec![Value::Null, json!(other.id), json!("no id"), json!(user.id.to_uppercase() + " ")]),
         ("user_id", vec![Value::Null, json!(other.id)]),
         ("iat", vec![Value::Null]),
-        ("exp", vec![Value::Null, json!(now() - 1), json!(0), json!(-1), json!("9999999999")]),
+        ("exp", vec![Value::Null, json!(now()), json!(now() - 1), json!(0), json!(-1), json!("9999999999")]),
         ("nbf", vec![json!(now() + 300)]),
         ("token_version", vec![Value::Null, json!(1), json!(-1), json!("0"), json!(0.5), json!(4_294_967_296_u64)]),
     ] {
@@ -137,6 +137,16 @@ async fn only_the_apis_own_keys_sign() {
     }
     let without_kid = Header { kid: None, ..ours };
     assert_refused(&user, &minted(&without_kid, &claims(&user), &signing_key()), "our key, but no kid").await;
+}
+
+#[tokio::test]
+async fn a_token_that_says_there_is_more_to_be_understood_is_refused() {
+    let user = Api::shared().user().await;
+    for crit in [vec!["exp"], vec!["b64"], vec!["https://example.com/x"], vec![]] {
+        let crit = Some(crit.into_iter().map(str::to_owned).collect());
+        let header = Header { crit, ..header(&user) };
+        assert_refused(&user, &minted(&header, &claims(&user), &signing_key()), &format!("{:?}", header.crit)).await;
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use db::{Created, Database, Usage, within};
-use domain::{Caller, NewTask, PageRequest, PageSize, Precondition, TaskChanges, TaskId, Title, TokenVersion, UserId};
+use domain::{Caller, NewTask, PageRequest, PageSize, Precondition, TaskChanges, Title, TokenVersion, UserId};
 use futures_util::{StreamExt, future::join_all, stream};
 
 use crate::{ALONE, breakable::Breakable, outages::authority, say};
@@ -33,7 +33,7 @@ impl Connection {
     async fn live_once(&mut self, round: usize) {
         let user = self.caller.user;
         let title = Title::parse(&format!("{user} {round}")).unwrap();
-        let new = NewTask { id: TaskId::random(), title: title.clone(), description: None };
+        let new = NewTask::new(UserId::random(), None, title.clone(), None);
         let created = self.run(async |db, caller| db.create_task(caller, &new).await).await;
         let Created::New(task) = created else { panic!("{} was there before", new.id) };
         assert_eq!((task.id, task.user_id, task.title.as_str()), (new.id, user, title.as_str()));

@@ -18,10 +18,31 @@ struct Input<'a> {
     task: Id<'a>,
     token: Token<'a>,
     media_type: Option<&'a str>,
-    headers: Vec<(&'a str, &'a str)>,
+    headers: Vec<(&'a str, Scalar<'a>)>,
     query: &'a str,
     body: Body<'a>,
+    /// Members of the event, each by its place in [`MEMBERS`], and what stands there instead.
+    replaced: Vec<(u8, Scalar<'a>)>,
 }
+
+/// The members of the event, by JSON pointer (RFC 6901).
+const MEMBERS: [&str; 15] = [
+    "",
+    "/routeKey",
+    "/rawPath",
+    "/rawQueryString",
+    "/headers",
+    "/headers/content-type",
+    "/pathParameters",
+    "/pathParameters/user_id",
+    "/pathParameters/task_id",
+    "/body",
+    "/isBase64Encoded",
+    "/requestContext",
+    "/requestContext/requestId",
+    "/requestContext/http",
+    "/requestContext/http/sourceIp",
+];
 
 #[derive(Arbitrary, Debug)]
 enum Id<'a> {
@@ -98,7 +119,7 @@ static SESSION: LazyLock<Session> = LazyLock::new(|| {
 
 fn event(input: &Input<'_>, session: &Session) -> Value {
     let mut headers: Map<String, Value> =
-        input.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        input.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_json())).collect();
     headers.insert("content-type".to_owned(), json!(input.media_type.unwrap_or("application/json")));
     match input.token {
         Token::Mine => drop(headers.insert("authorization".to_owned(), json!(format!("Bearer {}", session.token)))),
@@ -119,12 +140,18 @@ fn event(input: &Input<'_>, session: &Session) -> Value {
         Body::Base64(bytes) => Some(BASE64_STANDARD.encode(bytes)),
         Body::Fields(fields) => Some(Value::from(fields.iter().map(member).collect::<Map<_, _>>()).to_string()),
     };
-    json!({
+    let mut event = json!({
         "version": "2.0", "routeKey": "$default", "rawPath": "/users", "rawQueryString": input.query,
         "headers": headers, "pathParameters": path, "body": body,
         "isBase64Encoded": matches!(input.body, Body::Base64(_)),
         "requestContext": {"requestId": "fuzz", "http": {"method": "POST", "sourceIp": "192.0.2.1"}},
-    })
+    });
+    for (member, value) in &input.replaced {
+        if let Some(member) = event.pointer_mut(MEMBERS[usize::from(*member) % MEMBERS.len()]) {
+            *member = value.to_json();
+        }
+    }
+    event
 }
 
 fn member((field, value): &(Field, Scalar<'_>)) -> (String, Value) {
@@ -134,13 +161,18 @@ fn member((field, value): &(Field, Scalar<'_>)) -> (String, Value) {
         Field::Description => "description",
         Field::Completed => "completed",
     };
-    let value = match value {
-        Scalar::Null => Value::Null,
-        Scalar::Bool(value) => json!(value),
-        Scalar::Number(value) => json!(value),
-        Scalar::Text(text) => json!(text),
-    };
-    (name.to_owned(), value)
+    (name.to_owned(), value.to_json())
+}
+
+impl Scalar<'_> {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => json!(value),
+            Self::Number(value) => json!(value),
+            Self::Text(text) => json!(text),
+        }
+    }
 }
 
 fuzz_target!(|input: Input<'_>| {

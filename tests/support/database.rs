@@ -70,16 +70,25 @@ pub async fn column(client: &Client, sql: &str) -> Result<Vec<String>> {
 /// Sets the counts of an address, from this machine and from anywhere, as if there had been failures to sign in, the
 /// last of them `seconds_ago`.
 pub async fn set_signin_failures(email: &str, from_here: i32, from_anywhere: i32, seconds_ago: i32) {
+    set_signin_failures_from("127.0.0.1", email, from_here, seconds_ago).await;
+    set_count(email, email, from_anywhere, seconds_ago).await;
+}
+
+/// Sets the count of an address from one network.
+pub async fn set_signin_failures_from(network: &str, email: &str, failures: i32, seconds_ago: i32) {
+    set_count(&format!("{email} {network}"), email, failures, seconds_ago).await;
+}
+
+async fn set_count(key: &str, email: &str, failures: i32, seconds_ago: i32) {
     let url = direct_url().expect("an address");
     let database = connect(&url).await.expect("a database");
-    for (key, failures) in [(format!("{email} 127.0.0.1"), from_here), (email.to_owned(), from_anywhere)] {
-        let sql = "INSERT INTO signin_failures (key, failures, failed_at)
-            VALUES (sha256(convert_to($1, 'UTF8')), $2, now() AT TIME ZONE 'UTC' - $3 * interval '1 second')
-            ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failed_at = excluded.failed_at";
-        let params: [(&(dyn ToSql + Sync), Type); 3] =
-            [(&key, Type::TEXT), (&failures, Type::INT4), (&seconds_ago, Type::INT4)];
-        database.query_typed(sql, &params).await.expect("counts");
-    }
+    let sql = "INSERT INTO signin_failures (key, email_hash, failures, failed_at)
+        VALUES (sha256(convert_to($1, 'UTF8')), sha256(convert_to($2, 'UTF8')), $3,
+                now() AT TIME ZONE 'UTC' - $4 * interval '1 second')
+        ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failed_at = excluded.failed_at";
+    let params: [(&(dyn ToSql + Sync), Type); 4] =
+        [(&key, Type::TEXT), (&email, Type::TEXT), (&failures, Type::INT4), (&seconds_ago, Type::INT4)];
+    database.query_typed(sql, &params).await.expect("counts");
 }
 
 /// A database that is dropped when this value is.

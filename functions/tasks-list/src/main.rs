@@ -1,7 +1,7 @@
 //! `GET /users/{user_id}/tasks`: the caller's tasks, newest first, page by page.
 
 use api::{App, Problem, Request, Response, ok, read_cursor, with_next, write_cursor};
-use domain::{PageRequest, PageSize, UserId};
+use domain::{PageRequest, PageSize, UserId, whole_number};
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
@@ -24,7 +24,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
 fn page_request(request: &Request) -> Result<PageRequest, Problem> {
     let [completed, limit, cursor] = request.query(["completed", "limit", "cursor"])?;
     let completed = completed.map(|text| text.parse().map_err(|_| "must be true or false"));
-    let size = limit.map(|text| text.parse().ok().and_then(PageSize::new).ok_or("must be a number from 1 to 100"));
+    let size = limit.map(|text| whole_number(&text).and_then(PageSize::new).ok_or("must be a number from 1 to 100"));
     let after = cursor.map(|text| read_cursor(&text).ok_or("must come from the Link of an earlier page"));
     Ok(PageRequest {
         completed: completed.transpose().map_err(|fault| Problem::BadParameter("completed", fault))?,

@@ -52,7 +52,7 @@ export class Changed extends Error {
   }
 }
 
-/** A new `Idempotency-Key`: however often a task is created under it, there is one. */
+/** A new `Idempotency-Key`: however often a task is created under it, there is one. Other words need another key. */
 export function newKey() {
   // Not `crypto.randomUUID`, which there is on secure origins only.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -119,7 +119,7 @@ export class TaskApi {
     return { tasks: body, next: nextLink(headers.get("link")) };
   }
 
-  /** The new task, or the one that was made under this key before. 422 when the words break a rule. */
+  /** The new task, or the one that was made under this key before. 422 when the words break a rule, or the key was used for others. */
   async createTask(words, key) {
     return withTag(await this.#send("POST", this.#mine("/tasks"), { body: words, headers: { "idempotency-key": key } }));
   }

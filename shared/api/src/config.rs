@@ -1,4 +1,4 @@
-use std::{env, fmt, fs, str::FromStr, sync::Arc, time::Duration};
+use std::{env, fmt, fs, str::FromStr, sync::Arc};
 
 use auth::TokenPolicy;
 use db::Database;
@@ -11,7 +11,7 @@ pub enum Error {
     /// A setting that has no default.
     #[error("neither {0} nor {0}_PARAMETER is set")]
     Missing(&'static str),
-    /// A setting whose value is of no use, or is not where it is said to be.
+    /// A setting whose value cannot be used, or is not where it is said to be.
     #[error("{0} {1}")]
     Invalid(&'static str, String),
     /// The Parameter Store did not tell.
@@ -29,7 +29,13 @@ impl fmt::Debug for Error {
     }
 }
 
-/// Reads a variable; one that is empty counts as not set.
+/// What a setting says, wherever it is kept: its text without the white space around it, such as the newline that an
+/// editor or a shell left at its end. `None` when nothing else is in it, which counts as not set.
+pub(crate) fn said(text: &str) -> Option<String> {
+    Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Reads a variable.
 pub(crate) fn variable(name: &'static str) -> Result<Option<String>, Error> {
     read(name, name)
 }
@@ -41,7 +47,7 @@ pub(crate) fn parameter_of(name: &'static str) -> Result<Option<String>, Error> 
 
 fn read(variable: &str, name: &'static str) -> Result<Option<String>, Error> {
     match env::var(variable) {
-        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Ok(text) => Ok(said(&text)),
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(Error::Invalid(name, "is not UTF-8".to_owned())),
     }
@@ -90,10 +96,24 @@ fn database_config(url: &str) -> Result<db::Config, Error> {
 
 /// `JWT_ISSUER`, `JWT_AUDIENCE` and `TOKEN_LIFETIME_SECONDS`.
 pub(crate) fn token_policy() -> Result<TokenPolicy, Error> {
-    let lifetime = variable("TOKEN_LIFETIME_SECONDS")?.map(|text| parse::<u32>("TOKEN_LIFETIME_SECONDS", &text));
+    let lifetime = variable("TOKEN_LIFETIME_SECONDS")?.map(|text| parse("TOKEN_LIFETIME_SECONDS", &text));
     Ok(TokenPolicy {
         issuer: variable("JWT_ISSUER")?.unwrap_or_else(|| "task-api".to_owned()),
         audience: variable("JWT_AUDIENCE")?.unwrap_or_else(|| "task-api".to_owned()),
-        lifetime: Duration::from_secs(lifetime.transpose()?.unwrap_or(3600).into()),
+        lifetime: lifetime.transpose()?.unwrap_or_default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_around_a_setting_is_not_part_of_it() {
+        assert_eq!(said(" a b\r\n"), Some("a b".to_owned()));
+        assert_eq!(said("\u{a0}a\u{2028}"), Some("a".to_owned()));
+        for text in ["", "\n", " \t\r\n"] {
+            assert_eq!(said(text), None, "{text:?}");
+        }
+    }
 }

@@ -1,48 +1,70 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// The event the gateway sends for a request: payload format 2.0 of an API Gateway HTTP API.
 ///
-/// Only what the API looks at, and all of it optional: whatever a client manages to send, a strange header or path,
-/// becomes an event that is read, and is then answered.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// Only what the API looks at. Any JSON is an event: a member that is missing, null or of another type than the
+/// gateway's counts as not sent. So whatever a client manages to send, a strange header or path, is then answered.
+#[derive(Debug, Default)]
 pub(crate) struct Event {
-    #[serde(deserialize_with = "or_null")]
     pub(crate) route_key: String,
-    #[serde(deserialize_with = "or_null")]
     pub(crate) raw_path: String,
-    #[serde(deserialize_with = "or_null")]
     pub(crate) raw_query_string: String,
-    #[serde(deserialize_with = "or_null")]
     pub(crate) headers: HashMap<String, String>,
-    #[serde(deserialize_with = "or_null")]
     pub(crate) path_parameters: HashMap<String, String>,
     pub(crate) body: Option<String>,
-    #[serde(deserialize_with = "or_null")]
     pub(crate) is_base64_encoded: bool,
-    #[serde(deserialize_with = "or_null")]
-    pub(crate) request_context: Context,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Context {
     pub(crate) request_id: Option<String>,
-    #[serde(deserialize_with = "or_null")]
-    pub(crate) http: Http,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Http {
-    #[serde(deserialize_with = "or_null")]
     pub(crate) method: String,
-    pub(crate) source_ip: Option<String>,
+    pub(crate) source_ip: String,
 }
 
-/// What is absent in one gateway is null in another.
-fn or_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl From<Value> for Event {
+    fn from(mut event: Value) -> Self {
+        let mut context = take(&mut event, "requestContext");
+        let mut http = take(&mut context, "http");
+        Self {
+            route_key: text(&mut event, "routeKey").unwrap_or_default(),
+            raw_path: text(&mut event, "rawPath").unwrap_or_default(),
+            raw_query_string: text(&mut event, "rawQueryString").unwrap_or_default(),
+            headers: texts(&mut event, "headers"),
+            path_parameters: texts(&mut event, "pathParameters"),
+            body: text(&mut event, "body"),
+            is_base64_encoded: take(&mut event, "isBase64Encoded") == true,
+            request_id: text(&mut context, "requestId"),
+            method: text(&mut http, "method").unwrap_or_default(),
+            source_ip: text(&mut http, "sourceIp").unwrap_or_default(),
+        }
+    }
+}
+
+/// A member's value; null when there is no such member, or no object.
+fn take(object: &mut Value, name: &str) -> Value {
+    object.get_mut(name).map(Value::take).unwrap_or_default()
+}
+
+/// A member that is a string.
+fn text(object: &mut Value, name: &str) -> Option<String> {
+    match take(object, name) {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Those members of a member that are strings.
+fn texts(object: &mut Value, name: &str) -> HashMap<String, String> {
+    let Value::Object(members) = take(object, name) else { return HashMap::new() };
+    let texts = members.into_iter().filter_map(|(name, value)| match value {
+        Value::String(text) => Some((name, text)),
+        _ => None,
+    });
+    texts.collect()
 }

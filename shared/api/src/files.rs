@@ -88,16 +88,25 @@ impl File {
 
 /// Whether `Accept-Encoding` (RFC 9110, section 12.5.3) names gzip, or everything, and not with a weight of 0.
 fn accepts_gzip(request: &Request) -> bool {
-    let weight = |coding: &str| {
+    let accepts = |coding: &str| {
         request.header("accept-encoding").unwrap_or_default().split(',').find_map(|element| {
             let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
             name.trim().eq_ignore_ascii_case(coding).then(|| {
                 let weight = parameters.trim().strip_prefix("q=").or(parameters.trim().strip_prefix("Q="));
-                weight.map_or(1.0, |weight| weight.trim().parse::<f32>().unwrap_or(0.0))
+                weight.is_none_or(is_above_0)
             })
         })
     };
-    weight("gzip").or(weight("x-gzip")).or(weight("*")).is_some_and(|weight| weight > 0.0)
+    accepts("gzip").or(accepts("x-gzip")).or(accepts("*")).unwrap_or(false)
+}
+
+/// Whether a weight (RFC 9110, section 12.4.2: 0 to 1, with up to three digits behind the point) is above 0. What is no
+/// weight is not.
+fn is_above_0(weight: &str) -> bool {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_fraction = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let is_0 = fraction.bytes().all(|byte| byte == b'0');
+    is_fraction && (whole == "0" && !is_0 || whole == "1" && is_0)
 }
 
 #[cfg(test)]
@@ -151,6 +160,15 @@ mod tests {
             ("gzip;q=0, *", ""),
             ("gzip; q=0.000", ""),
             ("identity, *;q=0", ""),
+            ("gzip ; q=1.", "gzip"),
+            ("gzip;q=1.000", "gzip"),
+            ("gzip;q=+1", ""),
+            ("gzip;q=inf", ""),
+            ("gzip;q=1e0", ""),
+            ("gzip;q=.5", ""),
+            ("gzip;q=0.0001", ""),
+            ("gzip;q=1.5", ""),
+            ("gzip;q=", ""),
         ] {
             let response = serve("/", json!({"accept-encoding": accepted}));
             assert_eq!(header(&response, "content-encoding"), coding, "{accepted:?}");

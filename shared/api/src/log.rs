@@ -23,12 +23,12 @@ static STAGE: OnceLock<String> = OnceLock::new();
 /// Other crates' lines are kept to warnings: some quote what they handle when they are asked for more.
 ///
 /// # Errors
-/// `STAGE` cannot be read.
+/// One of the two cannot be read.
 pub(crate) fn start() -> Result<(), Error> {
     if let Some(stage) = variable("STAGE")? {
         STAGE.get_or_init(|| stage);
     }
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default().to_lowercase();
+    let level = variable("AWS_LAMBDA_LOG_LEVEL")?.unwrap_or_default().to_lowercase();
     let level = if ["error", "warn", "debug", "trace"].contains(&level.as_str()) { level } else { "info".to_owned() };
     let filter = EnvFilter::new(format!("warn,api={level},db={level},auth={level}"));
     // A test may have started it before; the first one stays.
@@ -157,7 +157,7 @@ pub(crate) fn request(
         security_event: event.map(SecurityEvent::name),
         problem: problem.map(kind),
         cause: match problem {
-            Some(Problem::Internal(cause)) => Some(cause),
+            Some(Problem::Internal(cause) | Problem::Unavailable(cause)) => Some(cause),
             _ => None,
         },
         metrics: STAGE.get().map(|stage| Metrics::new(stage, now, event, problem, database)),
@@ -190,8 +190,9 @@ fn kind(problem: &Problem) -> &'static str {
         Problem::BodyTooLarge => "body_too_large",
         Problem::UnsupportedMediaType => "unsupported_media_type",
         Problem::Unprocessable(_) => "unprocessable",
+        Problem::KeyReused => "key_reused",
         Problem::TooManyAttempts(_) => "too_many_attempts",
-        Problem::Unavailable => "unavailable",
+        Problem::Unavailable(_) => "unavailable",
         Problem::Internal(_) => "internal",
     }
 }

@@ -43,7 +43,7 @@ impl<'a> Metrics<'a> {
             Some(SecurityEvent::SigninThrottled) => values.push(("SigninsThrottled", Unit::Count, 1.0)),
             _ => {}
         }
-        if matches!(problem, Some(Problem::Unavailable)) {
+        if matches!(problem, Some(Problem::Unavailable(_))) {
             values.push(("DatabaseUnavailable", Unit::Count, 1.0));
         }
         Self { stage, at, values }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use lambda_http::http::{
     HeaderValue, StatusCode,
@@ -62,12 +62,18 @@ pub enum Problem {
     /// Well-formed values that break rules; all of them.
     #[error("The values of some fields break a rule: see errors.")]
     Unprocessable(Vec<FieldError>),
+    /// A key is for one request, and for its repeats.
+    #[error("The Idempotency-Key was used before, for a task with other values: choose a new one.")]
+    KeyReused,
     /// Too many failed sign-ins; how long to wait.
     #[error("Too many failed attempts to sign in: try again later.")]
     TooManyAttempts(Duration),
-    /// The database was out of reach for as long as the request could wait.
-    #[error("The service is not available for the moment: try again.")]
-    Unavailable,
+    /// The database was out of reach for as long as the request could wait. Why is for the log, not for the client.
+    #[error(
+        "The service is not available for the moment: try again. A change that was asked for may have been made or not; \
+         it is not made later."
+    )]
+    Unavailable(String),
     /// A defect of ours. What it was is for the log, not for the client.
     #[error("Something went wrong on our side.")]
     Internal(String),
@@ -76,7 +82,7 @@ pub enum Problem {
 /// What is wrong with one field of a body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Its name, or `body` for the whole.
+    /// Its name, `body` for the whole, or the name of a header.
     pub field: &'static str,
     /// The rule it breaks.
     pub detail: String,
@@ -91,7 +97,7 @@ struct Document<'a> {
     detail: String,
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    errors: Cow<'a, [FieldError]>,
 }
 
 impl Problem {
@@ -115,9 +121,9 @@ impl Problem {
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unprocessable(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -135,7 +141,14 @@ impl Problem {
             status: status.as_u16(),
             detail: self.to_string(),
             request_id: &request.id,
-            errors: if let Self::Unprocessable(errors) = self { errors } else { &[] },
+            errors: match self {
+                Self::Unprocessable(errors) => Cow::from(errors),
+                Self::KeyReused => {
+                    let detail = "was used for a task with other values".to_owned();
+                    Cow::from(vec![FieldError { field: "Idempotency-Key", detail }])
+                }
+                _ => Cow::default(),
+            },
         };
         let mut response = with_json(status, &document);
         let headers = response.headers_mut();
@@ -162,7 +175,7 @@ impl Problem {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyAttempts(wait) => Some(*wait),
-            Self::Unavailable => Some(Self::RETRY_SOON),
+            Self::Unavailable(_) => Some(Self::RETRY_SOON),
             _ => None,
         }
     }
@@ -177,7 +190,8 @@ impl From<db::Error> for Problem {
             db::Error::TokenDead => Self::TokenInvalid,
             db::Error::NoSuchTask => Self::NoSuchTask,
             db::Error::Stale => Self::Stale,
-            db::Error::Unavailable => Self::Unavailable,
+            db::Error::KeyReused => Self::KeyReused,
+            db::Error::Unavailable(cause) => Self::Unavailable(cause),
             db::Error::Violated(constraint) => match constraint {
                 Constraint::EmailTaken => Self::EmailTaken,
                 Constraint::TaskOwner => Self::TokenInvalid,

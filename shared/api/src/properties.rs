@@ -1,10 +1,9 @@
 //! What holds for any input at all, from the event to the answer.
 
-use auth::{PublicKeys, SigningKey, TokenPolicy, Verifier};
+use auth::{PublicKeys, SigningKey, TokenLifetime, TokenPolicy, Verifier};
 use domain::{Description, Email, Password, PasswordAttempt, TaskId, Title, UserId};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 use crate::{Problem, Request, Response, invoke, no_content, nullable, optional, read_cursor, required, write_cursor};
 
@@ -64,13 +63,35 @@ fn known_word() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
+/// What a member of the gateway's events may hold instead of what it should: null, above all.
+fn instead() -> impl Strategy<Value = Value> {
+    prop_oneof![2 => Just(Value::Null), 1 => any_json()]
+}
+
+/// The members of the gateway's events, by JSON pointer (RFC 6901).
+const MEMBERS: [&str; 12] = [
+    "/rawPath",
+    "/rawQueryString",
+    "/headers",
+    "/headers/content-type",
+    "/pathParameters",
+    "/pathParameters/user_id",
+    "/body",
+    "/isBase64Encoded",
+    "/requestContext",
+    "/requestContext/requestId",
+    "/requestContext/http",
+    "/requestContext/http/sourceIp",
+];
+
 /// An event as the gateway makes it, with anything where a client can put anything.
 fn any_event() -> impl Strategy<Value = Value> {
     let text = || prop_oneof![any::<String>(), known_word()];
     let body = prop_oneof![any::<String>(), any_json().prop_map(|json| json.to_string())];
-    let header = (prop_oneof![any::<String>(), known_word()], text());
-    (text(), text(), vec(header, 0..5), proptest::option::of(body), any::<bool>(), text()).prop_map(
-        |(path, query, headers, body, base64, id)| {
+    let header = (text(), prop_oneof![4 => text().prop_map(Value::from), 1 => instead()]);
+    let replaced = vec((prop::sample::select(&MEMBERS), instead()), 0..3);
+    (text(), text(), vec(header, 0..5), proptest::option::of(body), any::<bool>(), text(), replaced).prop_map(
+        |(path, query, headers, body, base64, id, replaced)| {
             let mut event = json!({
                 "version": "2.0", "rawPath": path, "rawQueryString": query, "body": body, "isBase64Encoded": base64,
                 "pathParameters": {"user_id": id, "task_id": "6f1c3b1e-5f5a-4b57-9d2e-3c1d2b0a9f00"},
@@ -78,7 +99,12 @@ fn any_event() -> impl Strategy<Value = Value> {
                 "requestContext": {"requestId": "r", "http": {"method": "PUT", "sourceIp": "192.0.2.1"}},
             });
             for (name, value) in headers {
-                event["headers"][name] = value.into();
+                event["headers"][name] = value;
+            }
+            for (member, value) in replaced {
+                if let Some(member) = event.pointer_mut(member) {
+                    *member = value;
+                }
             }
             event
         },
@@ -115,26 +141,26 @@ async fn parse_all(verifier: &Verifier, request: &Request) -> Result<Response, P
 
 impl crate::State for Verifier {
     async fn start() -> Result<Self, crate::Error> {
-        let policy = TokenPolicy { issuer: "i".into(), audience: "a".into(), lifetime: Duration::ZERO };
+        let policy = TokenPolicy { issuer: "i".into(), audience: "a".into(), lifetime: TokenLifetime::default() };
         let keys: PublicKeys = SigningKey::generate().unwrap().public().to_string().parse().unwrap();
         Ok(Verifier::new(&keys, &policy).unwrap())
     }
 }
 
-/// The answer to an event, if it is one.
-fn answer(event: &[u8]) -> Option<Value> {
+/// The answer to an event.
+fn answer(event: &Value) -> Value {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let answer = runtime.block_on(async {
         let verifier = <Verifier as crate::State>::start().await.unwrap();
-        invoke(&verifier, parse_all, event).await
+        invoke(&verifier, parse_all, event.to_string().as_bytes()).await
     });
-    answer.ok().map(|answer| serde_json::from_slice(&answer).unwrap())
+    serde_json::from_slice(&answer.unwrap()).unwrap()
 }
 
 proptest! {
     #[test]
     fn whatever_a_client_sends_is_answered_in_the_contracts_words(event in any_event()) {
-        let answer = answer(&serde_json::to_vec(&event).unwrap()).unwrap();
+        let answer = answer(&event);
         let status = answer["statusCode"].as_u64().unwrap();
         prop_assert!([400, 401, 413, 415, 422].contains(&status), "{answer}");
         let problem: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
@@ -142,10 +168,9 @@ proptest! {
     }
 
     #[test]
-    fn an_event_of_any_other_shape_is_answered_or_refused_as_no_event(event in any_json()) {
-        if let Some(answer) = answer(event.to_string().as_bytes()) {
-            prop_assert_ne!(&answer["statusCode"], &json!(500));
-        }
+    fn an_event_of_any_other_shape_is_answered_too(event in any_json()) {
+        let status = answer(&event)["statusCode"].as_u64().unwrap();
+        prop_assert!([400, 401, 413, 415, 422].contains(&status), "{event}");
     }
 
     #[test]

@@ -37,14 +37,14 @@ impl Request {
         let route = route(&event);
         let body = event.body.unwrap_or_default();
         Self {
-            id: event.request_context.request_id.unwrap_or_else(|| fallback_id.to_owned()),
+            id: event.request_id.unwrap_or_else(|| fallback_id.to_owned()),
             route,
             path: event.raw_path,
             path_parameters: event.path_parameters,
             query: event.raw_query_string,
             headers: event.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
             body: if event.is_base64_encoded { BASE64_STANDARD.decode(body).ok() } else { Some(body.into_bytes()) },
-            client: network(&event.request_context.http.source_ip.unwrap_or_default()),
+            client: network(&event.source_ip),
             user: OnceLock::new(),
             security_event: OnceLock::new(),
         }
@@ -176,7 +176,7 @@ fn route(event: &Event) -> String {
     let path = event.path_parameters.iter().fold(event.raw_path.clone(), |path, (name, value)| {
         if value.is_empty() { path } else { path.replace(value, &format!("{{{name}}}")) }
     });
-    format!("{} {path}", event.request_context.http.method)
+    format!("{} {path}", event.method)
 }
 
 /// The network a client is counted under: of IPv6 the /64, within which a client has addresses at will.
@@ -244,8 +244,9 @@ pub(crate) mod tests {
     #[test]
     fn an_event_with_nothing_in_it_is_a_request() {
         assert_eq!(request(serde_json::json!({})).id, "fallback");
-        let nulls = serde_json::json!({"pathParameters": null, "headers": null, "rawQueryString": null, "body": null});
-        assert_eq!(request(nulls).id, "fallback");
+        for no_event in [serde_json::json!(null), serde_json::json!([{"requestContext": {"requestId": "r"}}])] {
+            assert_eq!(request(no_event).id, "fallback");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use aws_sdk_ssm::Client;
 
 use crate::{
     Error,
-    config::{parameter_of, variable},
+    config::{parameter_of, said, variable},
 };
 
 /// How long the Parameter Store is asked, repeats included. Lambda gives a start 10 s.
@@ -36,9 +36,10 @@ pub(crate) async fn read<const N: usize>(names: [&'static str; N]) -> Result<[St
     if !parameters.is_empty() {
         let mut stored = fetch(parameters.iter().map(|(_, parameter, _)| parameter.clone()).collect()).await?;
         for (name, parameter, value) in parameters {
-            *value = stored.remove(&parameter).ok_or_else(|| {
-                Error::Invalid(name, format!("is not to be had: the Parameter Store has no parameter {parameter:?}"))
+            let text = stored.remove(&parameter).ok_or_else(|| {
+                Error::Invalid(name, format!("cannot be read: the Parameter Store has no parameter {parameter:?}"))
             })?;
+            *value = said(&text).ok_or_else(|| Error::Invalid(name, format!("is empty in parameter {parameter:?}")))?;
         }
     }
     Ok(values)

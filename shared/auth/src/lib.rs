@@ -11,4 +11,4 @@ mod token;
 
 pub use key::{InvalidKey, PublicKey, PublicKeys, SigningKey};
 pub use password::{hash, verify};
-pub use token::{InvalidToken, Signer, Token, TokenPolicy, Verifier};
+pub use token::{InvalidLifetime, InvalidToken, Signer, Token, TokenLifetime, TokenPolicy, Verifier};

@@ -1,13 +1,50 @@
 use std::{
     collections::HashMap,
+    ops::RangeInclusive,
+    str::FromStr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{Caller, TokenVersion, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 use crate::{InvalidKey, PublicKeys, SigningKey};
+
+/// How long a token is accepted for: 1 s to a day, because nobody can take back a single one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenLifetime(Duration);
+
+impl TokenLifetime {
+    const SECONDS: RangeInclusive<u64> = 1..=86_400;
+
+    /// The time itself, whole seconds.
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+/// An hour.
+impl Default for TokenLifetime {
+    fn default() -> Self {
+        Self(Duration::from_secs(3600))
+    }
+}
+
+/// What is no [`TokenLifetime`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it must be a whole number of seconds from {} to {}", TokenLifetime::SECONDS.start(), TokenLifetime::SECONDS.end())]
+pub struct InvalidLifetime;
+
+impl FromStr for TokenLifetime {
+    type Err = InvalidLifetime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLifetime> {
+        let seconds = domain::whole_number(text).filter(|seconds| Self::SECONDS.contains(seconds));
+        seconds.map(|seconds| Self(Duration::from_secs(seconds))).ok_or(InvalidLifetime)
+    }
+}
 
 /// What every token of one deployment has in common.
 #[derive(Clone, Debug)]
@@ -17,7 +54,7 @@ pub struct TokenPolicy {
     /// Whom they are meant for: the `aud` claim.
     pub audience: String,
     /// How long they are accepted for.
-    pub lifetime: Duration,
+    pub lifetime: TokenLifetime,
 }
 
 /// The claims of a token. All of them are required.
@@ -65,6 +102,7 @@ impl Signer {
     /// # Errors
     /// [`InvalidKey`] when the library cannot sign with the key.
     pub fn issue(&self, caller: Caller) -> Result<Token, InvalidKey> {
+        let lifetime = self.policy.lifetime.get();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let claims = Claims {
             iss: self.policy.issuer.clone(),
@@ -72,11 +110,11 @@ impl Signer {
             sub: caller.user.to_string(),
             user_id: caller.user.to_string(),
             iat: now.as_secs(),
-            exp: (now + self.policy.lifetime).as_secs(),
+            exp: (now + lifetime).as_secs(),
             token_version: caller.token_version.0,
         };
         let value = jsonwebtoken::encode(&self.header, &claims, &self.key).map_err(|_| InvalidKey)?;
-        Ok(Token { value, lifetime: self.policy.lifetime })
+        Ok(Token { value, lifetime })
     }
 }
 
@@ -104,22 +142,46 @@ impl Verifier {
         validation.set_audience(&[&policy.audience]);
         validation.validate_nbf = true;
         validation.leeway = 0;
+        // `exp` is the first second in which the token is refused (RFC 7519, section 4.1.4), not the last one of its
+        // life: what is left must be a second at least.
+        validation.reject_tokens_expiring_in_less_than = 1;
         let keys = keys.0.iter().map(|key| Ok((key.id()?, key.decoding_key()?))).collect::<Result<_, _>>()?;
         Ok(Self { keys, validation })
     }
 
     /// Who the token says is calling. The header's `kid` picks the key, and nothing else in the header is followed:
-    /// the algorithm is the key's own, and `jku`, `jwk` and `x5u` are not looked at.
+    /// the algorithm is the key's own, and `jku`, `jwk` and `x5u` are not looked at. A token with `crit` is refused,
+    /// which says that there is more to be understood (RFC 7515, section 4.1.11).
     ///
     /// # Errors
     /// [`InvalidToken`], which does not say why.
     pub fn verify(&self, token: &str) -> Result<Caller, InvalidToken> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken)?;
+        let header = OurHeader::of(token).filter(|header| !header.has_crit).ok_or(InvalidToken)?;
         let key = header.kid.and_then(|id| self.keys.get(&id)).ok_or(InvalidToken)?;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|_| InvalidToken)?.claims;
         let user = UserId::parse(&claims.sub).filter(|_| claims.sub == claims.user_id).ok_or(InvalidToken)?;
         Ok(Caller { user, token_version: TokenVersion(claims.token_version) })
     }
+}
+
+/// What is looked at of a token's header before its signature is verified.
+#[derive(Deserialize)]
+struct OurHeader {
+    kid: Option<String>,
+    /// Whether there is a `crit`, whatever it holds.
+    #[serde(rename = "crit", default, deserialize_with = "is_there")]
+    has_crit: bool,
+}
+
+impl OurHeader {
+    fn of(token: &str) -> Option<Self> {
+        let (header, _) = token.split_once('.')?;
+        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header).ok()?).ok()
+    }
+}
+
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 #[cfg(test)]
@@ -129,7 +191,7 @@ mod tests {
     use super::*;
 
     fn policy() -> TokenPolicy {
-        TokenPolicy { issuer: "issuer".into(), audience: "audience".into(), lifetime: Duration::from_secs(60) }
+        TokenPolicy { issuer: "issuer".into(), audience: "audience".into(), lifetime: TokenLifetime::default() }
     }
 
     fn caller() -> Caller {
@@ -140,9 +202,14 @@ mod tests {
         Verifier::new(&PublicKeys(keys.iter().map(|key| key.public()).collect()), &policy()).unwrap()
     }
 
+    /// The second that it is, of Unix time.
+    fn now() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    }
+
     /// A token with a right signature and the given claims changed; `null` takes a claim away.
     fn with_claims(key: &SigningKey, changes: Value) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = now();
         let user = UserId::random().to_string();
         let mut claims = json!({
             "iss": "issuer", "aud": "audience", "sub": user, "user_id": user, "iat": now, "exp": now + 60,
@@ -190,13 +257,63 @@ mod tests {
             json!({"user_id": UserId::random().to_string()}),
             json!({"iat": null}),
             json!({"exp": null}),
+            json!({"exp": 0}),
             json!({"exp": 1}),
+            json!({"exp": now() - 1}),
             json!({"exp": "9999999999"}),
             json!({"nbf": 9_999_999_999_u64}),
             json!({"token_version": null}),
             json!({"token_version": 1.5}),
         ] {
             assert_eq!(verifier.verify(&with_claims(&key, changes.clone())), Err(InvalidToken), "{changes}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_accepted_before_the_second_of_its_exp_and_refused_in_it() {
+        let key = SigningKey::generate().unwrap();
+        let verifier = verifier(&[&key]);
+        assert_eq!(verifier.verify(&with_claims(&key, json!({"exp": now()}))), Err(InvalidToken));
+        // Looked at once more when a second began meanwhile.
+        let before = || {
+            let now_at_first = now();
+            let verified = verifier.verify(&with_claims(&key, json!({"exp": now_at_first + 1})));
+            (now() == now_at_first).then_some(verified)
+        };
+        assert!(std::iter::repeat_with(before).flatten().next().unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_header_with_crit_is_refused_whatever_it_holds() {
+        let key = SigningKey::generate().unwrap();
+        let verifier = verifier(&[&key]);
+        let token = with_claims(&key, json!({}));
+        let claims = token.split('.').nth(1).unwrap();
+        let signed = |crit: Option<Value>| {
+            let mut header = json!({"typ": "JWT", "alg": "EdDSA", "kid": key.public().id().unwrap(), "b64": true});
+            if let Some(crit) = crit {
+                header["crit"] = crit;
+            }
+            let message = format!("{}.{claims}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()));
+            let encoding_key = key.encoding_key().unwrap();
+            let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &encoding_key, Algorithm::EdDSA).unwrap();
+            format!("{message}.{signature}")
+        };
+        assert!(verifier.verify(&signed(None)).is_ok());
+        for crit in
+            [json!(["exp"]), json!(["b64"]), json!(["x", "kid"]), json!([]), json!(null), json!("b64"), json!({})]
+        {
+            assert_eq!(verifier.verify(&signed(Some(crit.clone()))), Err(InvalidToken), "{crit}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_is_1_s_to_a_day() {
+        for (text, seconds) in [("1", 1), ("60", 60), ("086400", 86_400)] {
+            assert_eq!(text.parse::<TokenLifetime>().map(|lifetime| lifetime.get().as_secs()), Ok(seconds), "{text}");
+        }
+        for text in ["", "0", "00", "-1", "+60", "86401", "1e3", "60.0", "60s", " 60", "99999999999999999999"] {
+            assert_eq!(text.parse::<TokenLifetime>(), Err(InvalidLifetime), "{text:?}");
         }
     }
 }

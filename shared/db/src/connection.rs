@@ -1,27 +1,23 @@
 use std::{
     pin::Pin,
-    str::FromStr,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
-use native_tls::{Certificate, TlsConnector};
-use postgres_native_tls::MakeTlsConnector;
 use tokio::{
-    sync::Mutex,
     task::AbortHandle,
-    time::{timeout, timeout_at},
+    time::{sleep_until, timeout, timeout_at},
 };
 use tokio_postgres::{
     Client, Row,
-    config::SslMode,
     types::{ToSql, Type},
 };
 
 use crate::{
-    Error,
-    error::{Verdict, cause, judge},
-    retry::Attempts,
+    Config, ConnectError, Error,
+    clock::Clock,
+    error::{Verdict, cause_after, cause_before, judge},
+    retry::{Attempts, CONNECT, STATEMENT_TIMEOUT},
 };
 
 /// How often the configuration is looked up again while the database refuses it.
@@ -31,59 +27,11 @@ const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// add to an outage of the database.
 const RENEW_ON_SUSPICION: Duration = Duration::from_secs(1);
 
+/// How long a refusal is remembered that has outlasted a request: a used-up quota, a disabled endpoint.
+const REMEMBER_REFUSAL: Duration = Duration::from_secs(5);
+
 /// A statement's parameters, each with the type it is sent as: naming them saves the round trip of asking.
 pub(crate) type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
-
-/// Where the database is, and whom to trust there.
-#[derive(Clone)]
-pub struct Config {
-    postgres: tokio_postgres::Config,
-    tls: MakeTlsConnector,
-}
-
-/// A setting that cannot be used. Its text holds nothing of the URL, which has a password in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidConfig {
-    /// Not of the form `postgresql://user:password@host/database?sslmode=require`.
-    #[error("is not a PostgreSQL connection URL such as postgresql://user:password@host/database?sslmode=require")]
-    Url,
-    /// `sslmode` asks for less than TLS.
-    #[error("must say sslmode=require (or leave sslmode out): connections are always encrypted and verified")]
-    Insecure,
-    /// The certificate of the extra authority cannot be read.
-    #[error("is not a file of certificates in PEM form")]
-    Certificate,
-    /// The TLS library does not start.
-    #[error("cannot be used: the TLS library does not start")]
-    Tls,
-}
-
-impl Config {
-    /// Reads a connection URL, Neon's pooled one for instance. TLS is required whatever the URL says, and the
-    /// server's certificate and name are verified against the system's authorities and, if given, one more (PEM).
-    ///
-    /// # Errors
-    /// [`InvalidConfig`]: what is wrong with the URL or the certificate.
-    pub fn new(url: &str, authority: Option<&[u8]>) -> Result<Self, InvalidConfig> {
-        let mut postgres = tokio_postgres::Config::from_str(url).map_err(|_| InvalidConfig::Url)?;
-        if postgres.get_hosts().is_empty() {
-            return Err(InvalidConfig::Url);
-        }
-        if postgres.get_ssl_mode() == SslMode::Disable {
-            return Err(InvalidConfig::Insecure);
-        }
-        postgres.ssl_mode(SslMode::Require);
-        // A connection that swallows everything is given up by the kernel, too.
-        postgres.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(10));
-
-        let mut tls = TlsConnector::builder();
-        if let Some(pem) = authority {
-            tls.add_root_certificate(Certificate::from_pem(pem).map_err(|_| InvalidConfig::Certificate)?);
-        }
-        let tls = MakeTlsConnector::new(tls.build().map_err(|_| InvalidConfig::Tls)?);
-        Ok(Self { postgres, tls })
-    }
-}
 
 /// Looks up again where the database is and how to get in; `None` when that cannot be done.
 pub type Renew = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Config>> + Send>> + Send + Sync>;
@@ -92,8 +40,9 @@ pub type Renew = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Config>> + S
 ///
 /// Requests share it; their statements are independent, so they may be in flight together.
 pub struct Database {
-    link: Mutex<Link>,
+    link: tokio::sync::Mutex<Link>,
     renew: Option<Renew>,
+    refusal: Mutex<Option<Refusal>>,
 }
 
 struct Link {
@@ -103,16 +52,108 @@ struct Link {
     connection: Option<Arc<Connection>>,
 }
 
+/// What has kept a whole request out. While it is remembered, requests are answered at once; the one after that makes
+/// a single attempt.
+struct Refusal {
+    cause: String,
+    until: Instant,
+}
+
 /// An open connection. Its driver, which owns the socket, ends with the last use of it: by itself it would wait for
 /// answers that never come, and hold the socket open for good.
 struct Connection {
     client: Client,
     driver: AbortHandle,
+    clock: Mutex<Clock>,
+}
+
+impl Connection {
+    async fn open(config: &Config) -> Result<Self, ConnectError> {
+        let (client, driver) = config.connect().await?;
+        let driver = tokio::spawn(async move {
+            // What ends the connection is told to the statement that waits for it.
+            let _ = driver.await;
+        });
+        // From here on the driver ends with this value, also when the next line fails or is given up.
+        let connection =
+            Self { client, driver: driver.abort_handle(), clock: Mutex::new(Clock::read(SystemTime::UNIX_EPOCH)) };
+        let sql = "SELECT statement_timestamp() AS clock, current_setting('statement_timeout') = '0' AS is_unlimited";
+        for row in connection.client.query_typed(sql, &[]).await? {
+            *lock(&connection.clock) = Clock::read(row.try_get("clock")?);
+            if row.try_get("is_unlimited")? {
+                tracing::warn!(
+                    "the role in DATABASE_URL has no statement_timeout: a write that was given up may be made later"
+                );
+            }
+        }
+        Ok(connection)
+    }
+
+    /// Resets the socket, whoever else uses it: what is on its way shall not arrive.
+    fn close(&self) {
+        self.driver.abort();
+    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.close();
+    }
+}
+
+/// A lock that is never held while something is waited for; a panic under it breaks nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is sent, again and again until it is answered.
+struct Statement<'a> {
+    sql: &'a str,
+    params: Params<'a>,
+    writes: bool,
+}
+
+/// How one attempt at a statement ended.
+enum Attempt {
+    Answered(Vec<Row>),
+    /// There is not enough time left for one.
+    OutOfTime,
+    Failed(Failure),
+}
+
+struct Failure {
+    verdict: Verdict,
+    /// For the log.
+    cause: String,
+    /// Whether there was a connection, so that the statement may have been sent.
+    sent: bool,
+    /// When the statement is sure to be over, if the server has not said so itself.
+    over: Option<Instant>,
+}
+
+impl Failure {
+    /// There was no connection.
+    fn before(verdict: Verdict, cause: String) -> Self {
+        tracing::warn!(cause, "the database was not reached");
+        Self { verdict, cause, sent: false, over: None }
+    }
+
+    /// There was one, and it may have carried the statement to the server.
+    fn after(verdict: Verdict, cause: String, over: Option<Instant>) -> Self {
+        if !matches!(verdict, Verdict::Fail(_)) {
+            tracing::warn!(cause, "the statement failed");
+        }
+        Self { verdict, cause, sent: true, over }
+    }
+
+    /// Whether the database would not let us in.
+    fn is_refusal(&self) -> bool {
+        !self.sent && matches!(self.verdict, Verdict::Refused | Verdict::PerhapsRefused)
+    }
+
+    /// Whether the statement may have been carried out.
+    fn is_unsure(&self) -> bool {
+        self.sent && !matches!(self.verdict, Verdict::Undone)
     }
 }
 
@@ -121,10 +162,14 @@ impl Database {
     ///
     /// When the database refuses the password, `renew` is asked whether there is a new one.
     pub async fn open(config: Config, renew: Option<Renew>) -> Self {
-        let database = Self { link: Mutex::new(Link { config, renewed: None, connection: None }), renew };
-        if database.ping().await.is_err() {
-            tracing::warn!("the database cannot be reached yet");
-        }
+        let link = Link { config, renewed: None, connection: None };
+        let database = Self { link: tokio::sync::Mutex::new(link), renew, refusal: Mutex::default() };
+        let cause = match timeout(CONNECT, database.connection()).await {
+            Ok(Ok(_)) => return database,
+            Ok(Err(error)) => cause_before(&error),
+            Err(_elapsed) => no_answer_while_connecting(),
+        };
+        tracing::warn!(cause, "the database cannot be reached yet");
         database
     }
 
@@ -133,59 +178,121 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn ping(&self) -> Result<(), Error> {
-        self.query("SELECT 1", &[]).await.map(drop)
+        self.read("SELECT 1", &[]).await.map(drop)
     }
 
-    /// Runs a statement that may be repeated, until it has an answer or the budget is spent.
-    pub(crate) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
-        self.query_told(sql, params).await.map(|(rows, _)| rows)
+    /// Runs a statement that changes nothing, until it has an answer or the budget is spent.
+    pub(crate) async fn read(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        self.run(&Statement { sql, params, writes: false }).await.map(|(rows, _)| rows)
     }
 
-    /// As [`Database::query`]; says also whether an earlier attempt may have been carried out.
-    pub(crate) async fn query_told(&self, sql: &str, params: Params<'_>) -> Result<(Vec<Row>, bool), Error> {
-        let attempts = Attempts::start();
-        // The budget bounds all that is waited for, the pauses and a new configuration as much as the attempts.
-        timeout_at(attempts.deadline(), self.repeat(attempts, sql, params)).await.unwrap_or(Err(Error::Unavailable))
+    /// Runs a statement that may change something; says also whether an earlier attempt may have been carried out.
+    ///
+    /// The statement's first parameter is its *expiry*, and not among `params`: it changes nothing unless
+    /// `statement_timestamp() < $1`. It returns one row, with `statement_timestamp()` as `clock`. So an attempt that was
+    /// given up is over: the server has begun it before its expiry, and ended it within [`STATEMENT_TIMEOUT`], or does
+    /// nothing when it arrives.
+    ///
+    /// By `statement_timestamp()`, which does not move while a statement waits for a lock, as `clock_timestamp()` does,
+    /// and which is that of the execution, where `now()` may be that of a part of it that came before the rest.
+    pub(crate) async fn write(&self, sql: &str, params: Params<'_>) -> Result<(Row, bool), Error> {
+        let (rows, unsure) = self.run(&Statement { sql, params, writes: true }).await?;
+        Ok((rows.into_iter().next().ok_or_else(|| Error::Defect("none: no row".to_owned()))?, unsure))
     }
 
-    async fn repeat(&self, mut attempts: Attempts, sql: &str, params: Params<'_>) -> Result<(Vec<Row>, bool), Error> {
-        loop {
+    async fn run(&self, statement: &Statement<'_>) -> Result<(Vec<Row>, bool), Error> {
+        let probes = match &*lock(&self.refusal) {
+            Some(refusal) if Instant::now() < refusal.until => return Err(Error::Unavailable(refusal.cause.clone())),
+            refusal => refusal.is_some(),
+        };
+        let mut attempts = Attempts::start();
+        let (mut unsure, mut only_refused, mut cause) = (false, true, "there was no time for an attempt".to_owned());
+        while let Some(until) = attempts.next() {
             let begun = Instant::now();
-            match self.attempt(&mut attempts, sql, params).await {
-                Ok(rows) => return Ok((rows, attempts.is_repeat())),
-                Err(Verdict::Fail(error)) => return Err(error),
-                Err(Verdict::Refused) if !self.renewed_since(begun).await => return Err(Error::Unavailable),
-                Err(Verdict::PerhapsRefused) => drop(timeout(RENEW_ON_SUSPICION, self.renewed_since(begun)).await),
-                Err(Verdict::Refused | Verdict::Repeat) => {}
+            let failure = match self.attempt(&attempts, until, statement).await {
+                Attempt::Answered(rows) => return Ok((rows, unsure)),
+                Attempt::OutOfTime => break,
+                Attempt::Failed(failure) => failure,
+            };
+            unsure |= failure.is_unsure();
+            only_refused &= failure.is_refusal();
+            cause = failure.cause;
+            match failure.verdict {
+                Verdict::Fail(error) => return Err(error),
+                Verdict::Refused => {
+                    let renewed = timeout_at(attempts.deadline().into(), self.renewed_since(begun)).await;
+                    if !renewed.unwrap_or(false) {
+                        return Err(Error::Unavailable(cause));
+                    }
+                }
+                Verdict::PerhapsRefused => {
+                    let renewed = timeout(RENEW_ON_SUSPICION, self.renewed_since(begun)).await;
+                    if probes && only_refused && !renewed.unwrap_or(false) {
+                        break;
+                    }
+                }
+                Verdict::Undone | Verdict::Ended | Verdict::Lost => {}
             }
-            attempts.pause().await;
+            match failure.over {
+                Some(over) => sleep_until(over.min(attempts.deadline()).into()).await,
+                None => attempts.pause().await,
+            }
         }
+        if only_refused && attempts.were_made() {
+            let until = Instant::now() + REMEMBER_REFUSAL;
+            *lock(&self.refusal) = Some(Refusal { cause: cause.clone(), until });
+        }
+        Err(Error::Unavailable(cause))
     }
 
-    /// Sends the statement once. A connection that fails it is given up.
-    async fn attempt(&self, attempts: &mut Attempts, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Verdict> {
-        let until = attempts.next();
-        let connection = match timeout_at(until, self.connection()).await {
-            Ok(connection) => connection.map_err(|error| {
-                tracing::warn!(cause = cause(&error), "the database was not reached");
-                judge(&error)
-            })?,
-            Err(_elapsed) => return Err(Verdict::Repeat),
+    /// Sends the statement once. A connection that fails it is given up, unless the server says that it is fine.
+    async fn attempt(&self, attempts: &Attempts, until: Instant, statement: &Statement<'_>) -> Attempt {
+        let connection = match timeout_at(until.into(), self.connection()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Attempt::Failed(Failure::before(judge(error.refusal()), cause_before(&error))),
+            Err(_elapsed) => return Attempt::Failed(Failure::before(Verdict::Lost, no_answer_while_connecting())),
         };
-        attempts.sending();
-        let verdict = match timeout_at(until, connection.client.query_typed(sql, params)).await {
-            Ok(Ok(rows)) => return Ok(rows),
-            Ok(Err(error)) => judge(&error),
-            Err(_elapsed) => Verdict::Repeat,
+        let needs = if statement.writes { STATEMENT_TIMEOUT } else { Duration::ZERO };
+        let Some(until) = attempts.sending(needs) else { return Attempt::OutOfTime };
+        let sent = Instant::now();
+        let expiry = lock(&connection.clock).at(until - STATEMENT_TIMEOUT);
+        let answer = async {
+            if statement.writes {
+                let params = [&[(&expiry as &(dyn ToSql + Sync), Type::TIMESTAMPTZ)], statement.params].concat();
+                connection.client.query_typed(statement.sql, &params).await
+            } else {
+                connection.client.query_typed(statement.sql, statement.params).await
+            }
         };
-        if !matches!(verdict, Verdict::Fail(_)) {
+        let (verdict, cause) = match timeout_at(until.into(), answer).await {
+            Ok(Ok(rows)) if !statement.writes => return Attempt::Answered(rows),
+            Ok(Ok(rows)) => match rows.first().map(|row| row.try_get::<_, SystemTime>("clock")) {
+                Some(Ok(clock)) => {
+                    lock(&connection.clock).correct(clock, sent);
+                    if clock < expiry {
+                        return Attempt::Answered(rows);
+                    }
+                    (Verdict::Undone, "the statement arrived too late, and did nothing".to_owned())
+                }
+                Some(Err(error)) => (Verdict::Fail(error.into()), String::new()),
+                None => (Verdict::Fail(Error::Defect("none: no row".to_owned())), String::new()),
+            },
+            Ok(Err(error)) => (judge(error.as_db_error()), cause_after(&error)),
+            Err(_elapsed) => {
+                let seconds = sent.elapsed().as_secs_f32().round();
+                (Verdict::Lost, format!("no answer in {seconds} s, while waiting for the answer"))
+            }
+        };
+        // What the server has not ended itself may be under way still, or on its way.
+        let open = matches!(verdict, Verdict::Lost | Verdict::PerhapsRefused);
+        if open || matches!(verdict, Verdict::Ended | Verdict::Refused) {
             self.give_up(&connection).await;
         }
-        Err(verdict)
+        Attempt::Failed(Failure::after(verdict, cause, Some(until).filter(|_| open && statement.writes)))
     }
 
     /// The open connection, or a new one.
-    async fn connection(&self) -> Result<Arc<Connection>, tokio_postgres::Error> {
+    async fn connection(&self) -> Result<Arc<Connection>, ConnectError> {
         let mut link = self.link.lock().await;
         if let Some(connection) = link.connection.as_ref() {
             // After a thaw the task that owns the socket has not seen yet that it is closed: let it look.
@@ -194,18 +301,15 @@ impl Database {
                 return Ok(Arc::clone(connection));
             }
         }
-        let (client, driver) = link.config.postgres.connect(link.config.tls.clone()).await?;
-        let driver = tokio::spawn(async move {
-            // What ends the connection is told to the statement that waits for it.
-            let _ = driver.await;
-        });
-        let connection = Arc::new(Connection { client, driver: driver.abort_handle() });
+        let connection = Arc::new(Connection::open(&link.config).await?);
         link.connection = Some(Arc::clone(&connection));
+        *lock(&self.refusal) = None;
         Ok(connection)
     }
 
     /// Lets go of a connection, unless another request has done so and opened a new one.
     async fn give_up(&self, failed: &Arc<Connection>) {
+        failed.close();
         self.link.lock().await.connection.take_if(|current| Arc::ptr_eq(current, failed));
     }
 
@@ -220,7 +324,7 @@ impl Database {
         }
         // Also when there is no waiting for the answer, there was a question.
         link.renewed = Some((Instant::now(), false));
-        let config = renew().await.filter(|config| config.postgres != link.config.postgres);
+        let config = renew().await.filter(|config| !config.is_same(&link.config));
         link.renewed = Some((Instant::now(), config.is_some()));
         match config {
             Some(config) => {
@@ -232,46 +336,6 @@ impl Database {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn invalid(url: &str) -> Option<InvalidConfig> {
-        Config::new(url, None).err()
-    }
-
-    #[test]
-    fn neons_pooled_url_is_taken_as_it_is() {
-        let url = "postgresql://owner:secret@ep-x-pooler.eu-central-1.aws.neon.tech/app?sslmode=require&channel_binding=require";
-        assert_eq!(invalid(url), None);
-    }
-
-    #[test]
-    fn tls_is_required_even_where_the_url_only_prefers_it() {
-        for url in ["postgresql://u:p@localhost/app", "postgresql://u:p@localhost/app?sslmode=prefer"] {
-            assert_eq!(
-                Config::new(url, None).map(|config| config.postgres.get_ssl_mode()).ok(),
-                Some(SslMode::Require)
-            );
-        }
-    }
-
-    #[test]
-    fn a_url_that_forbids_tls_is_refused() {
-        assert_eq!(invalid("postgresql://u:p@localhost/app?sslmode=disable"), Some(InvalidConfig::Insecure));
-    }
-
-    #[test]
-    fn what_is_no_url_is_refused_without_quoting_it() {
-        for url in ["", "postgresql://", "mysql://u:hidden@h/d", "postgresql://u:hidden@h/d?sslmode=verify-full"] {
-            assert_eq!(invalid(url), Some(InvalidConfig::Url), "{url}");
-        }
-        assert!(!InvalidConfig::Url.to_string().contains("hidden"));
-    }
-
-    #[test]
-    fn a_broken_certificate_is_refused() {
-        let broken = Config::new("postgresql://u:p@localhost/app", Some(b"no certificate"));
-        assert_eq!(broken.err(), Some(InvalidConfig::Certificate));
-    }
+fn no_answer_while_connecting() -> String {
+    format!("no answer in {} s, while connecting", CONNECT.as_secs())
 }

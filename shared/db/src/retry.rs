@@ -3,8 +3,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long one attempt may take, connecting included. Several fit into a request's budget.
-pub const ATTEMPT: Duration = Duration::from_secs(3);
+/// How long opening a connection may take. Several attempts fit into a request's budget.
+pub const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a statement may run at the server: `statement_timeout` of the functions' role.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// How long a statement may wait for a lock: `lock_timeout` of the functions' role.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often the server looks whether somebody still waits for a statement: `client_connection_check_interval` of the
+/// functions' role.
+pub const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long a statement may be on its way before the server begins it. What comes later writes nothing.
+const DELIVERY: Duration = Duration::from_millis(500);
 
 /// The budget where no request has set one: that of opening the connection while the function starts.
 const START_UP: Duration = Duration::from_secs(3);
@@ -44,7 +57,6 @@ pub(crate) struct Attempts {
     started: Instant,
     deadline: Instant,
     count: u32,
-    sent: u32,
 }
 
 impl Attempts {
@@ -54,35 +66,43 @@ impl Attempts {
     pub(crate) fn start() -> Self {
         let started = Instant::now();
         let deadline = BUDGET.try_with(|budget| budget.deadline).unwrap_or(started + START_UP);
-        Self { started, deadline, count: 0, sent: 0 }
+        Self { started, deadline, count: 0 }
     }
 
     /// When the budget is spent.
-    pub(crate) fn deadline(&self) -> tokio::time::Instant {
-        self.deadline.into()
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
-    /// Begins an attempt; when it has taken too long.
-    pub(crate) fn next(&mut self) -> tokio::time::Instant {
+    /// Whether there was any.
+    pub(crate) fn were_made(&self) -> bool {
+        self.count > 0
+    }
+
+    /// Begins an attempt; when it is given up if there is no connection by then. `None` when there is no time for one.
+    pub(crate) fn next(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        if self.deadline <= now {
+            return None;
+        }
         self.count += 1;
-        (Instant::now() + ATTEMPT).min(self.deadline).into()
+        Some((now + CONNECT).min(self.deadline))
     }
 
-    /// From here on the attempt may be carried out, whatever becomes of its answer.
-    pub(crate) fn sending(&mut self) {
-        self.sent += 1;
-    }
-
-    /// Whether an earlier attempt was sent, and may have been carried out.
-    pub(crate) fn is_repeat(&self) -> bool {
-        self.sent > 1
+    /// When a statement that is sent now is given up: begun in time, it is over by then. `None` when there is not as
+    /// much time as it `needs`.
+    pub(crate) fn sending(&self, needs: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        let until = (now + DELIVERY + STATEMENT_TIMEOUT).min(self.deadline);
+        (until > now + needs).then_some(until)
     }
 
     /// Waits 100, 200, 400 and then 800 ms, each cut by up to a half at random so that those who failed together do
     /// not come back together.
     pub(crate) async fn pause(&self) {
         let pause = (Duration::from_millis(100) * 2_u32.pow((self.count - 1).min(3))).min(Self::LONGEST_PAUSE);
-        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+        let until = Instant::now() + pause.mul_f64(rand::random_range(0.5..=1.0));
+        tokio::time::sleep_until(until.min(self.deadline).into()).await;
     }
 }
 

@@ -6,6 +6,11 @@
 //! every further failure up to 15 minutes. A day without a failure clears the count, as a success does. All of it
 //! is the same for an address without an account.
 //!
+//! Each count also holds the hash of the address alone, so that all of an address's can be found: they go when its
+//! account goes, and an account starts with none. What is a day old is swept by whoever tries to sign in, signs up or
+//! gives the current password, whomever it belongs to. Nothing runs by itself here: until somebody does one of these, it
+//! stays in the table, and counts for nothing.
+//!
 //! Once an address has a failure, an attempt counts as one more *before* its password is verified, in the statement
 //! that looks the account up: attempts that run side by side cannot slip past the limit together. Of an address
 //! without a failure nothing is written until there is one, so the ordinary sign-in is one round trip.
@@ -53,14 +58,18 @@ pub struct SigninState {
 macro_rules! counts {
     ($email:literal, $client:literal) => {
         concat!(
-            "counts (key, allowed) AS (
-                VALUES (sha256(convert_to(",
+            "address (email_hash) AS (
+                SELECT sha256(convert_to(",
+            $email,
+            ", 'UTF8'))
+            ), counts (key, email_hash, allowed) AS (
+                SELECT sha256(convert_to(",
             $email,
             " || ' ' || ",
             $client,
-            ", 'UTF8')), 10), (sha256(convert_to(",
-            $email,
-            ", 'UTF8')), 100)
+            ", 'UTF8')), email_hash, 10 FROM address
+                UNION ALL
+                SELECT email_hash, email_hash, 100 FROM address
             )"
         )
     };
@@ -71,12 +80,13 @@ macro_rules! counts {
 macro_rules! count_failure {
     ($from:literal) => {
         concat!(
-            "INSERT INTO signin_failures AS known (key, failures, failed_at)
-            SELECT key, 1, CURRENT_TIMESTAMP AT TIME ZONE 'UTC' FROM ",
+            "INSERT INTO signin_failures AS known (key, email_hash, failures, failed_at)
+            SELECT key, email_hash, 1, CURRENT_TIMESTAMP AT TIME ZONE 'UTC' FROM ",
             $from,
             " ORDER BY key
             ON CONFLICT (key) DO UPDATE
-            SET failed_at = excluded.failed_at,
+            SET email_hash = excluded.email_hash,
+                failed_at = excluded.failed_at,
                 failures = CASE
                     WHEN known.failed_at > excluded.failed_at - interval '1 day' THEN known.failures + 1
                     ELSE 1
@@ -85,7 +95,49 @@ macro_rules! count_failure {
     };
 }
 
-/// Finds the account, and counts the attempt at it if there were others in vain.
+/// Forgets all failures of the addresses that a query finds.
+macro_rules! forget_addresses {
+    ($emails:literal) => {
+        concat!(
+            "DELETE FROM signin_failures
+            WHERE key IN (
+                SELECT key FROM signin_failures
+                WHERE email_hash IN (SELECT sha256(convert_to(email, 'UTF8')) FROM ",
+            $emails,
+            ")
+                ORDER BY key
+                FOR UPDATE
+            )"
+        )
+    };
+}
+pub(crate) use forget_addresses;
+
+/// Sweeps away counts that are a day old, the oldest first, but for those that the statement itself has changed: at
+/// most 1,000, which take some milliseconds, and more than any statement adds. Locks are taken after all others of the
+/// statement, and none is waited for, so that two that sweep do not lock each other out.
+macro_rules! sweep_failures {
+    ($changed:literal) => {
+        concat!(
+            "DELETE FROM signin_failures
+            WHERE key IN (
+                SELECT key FROM signin_failures
+                WHERE failed_at <= CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
+                  AND statement_timestamp() < $1
+                  AND key NOT IN (SELECT key FROM ",
+            $changed,
+            ")
+                ORDER BY failed_at
+                LIMIT 1000
+                FOR UPDATE SKIP LOCKED
+            )"
+        )
+    };
+}
+pub(crate) use sweep_failures;
+
+/// Finds the account, counts the attempt at it if there were failures before, and sweeps. Counts of another day are
+/// locked, too: the statement may be about to count in them.
 macro_rules! state {
     ($account:literal, $email:literal, $client:literal) => {
         concat!(
@@ -98,7 +150,6 @@ macro_rules! state {
                 SELECT failed_at, failures - allowed AS excess
                 FROM signin_failures
                 JOIN counts USING (key)
-                WHERE failed_at > CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
                 ORDER BY key
                 FOR UPDATE OF signin_failures
             ), state AS (
@@ -106,10 +157,16 @@ macro_rules! state {
                        max(extract(epoch FROM failed_at - CURRENT_TIMESTAMP AT TIME ZONE 'UTC')
                            + least(900, power(2, least(excess, 10)))) FILTER (WHERE excess >= 0) AS wait
                 FROM failed
+                WHERE failed_at > CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
             ), counted AS (",
-            count_failure!("counts, state WHERE has_failures AND coalesce(wait, 0) <= 0"),
+            count_failure!(
+                "counts, state WHERE has_failures AND coalesce(wait, 0) <= 0 AND statement_timestamp() < $1"
+            ),
+            " RETURNING key
+            ), swept AS (",
+            sweep_failures!("counted"),
             ")
-            SELECT account.*, has_failures, wait::float8 AS wait
+            SELECT statement_timestamp() AS clock, account.*, has_failures, wait::float8 AS wait
             FROM state
             LEFT JOIN account ON true"
         )
@@ -122,9 +179,9 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn signin_state(&self, email: &Email, client: &ClientAddress) -> Result<SigninState, Error> {
-        let sql = state!("email = $1", "$1", "$2");
-        let rows = self.query(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await?;
-        state(rows.first(), email.as_str(), client)
+        let sql = state!("email = $2", "$2", "$3");
+        let (row, _) = self.write(sql, &[(&email.as_str(), Type::TEXT), (&client.0, Type::TEXT)]).await?;
+        state(&row, email.as_str(), client)
     }
 
     /// The caller's account, and whether its password may be tried now.
@@ -132,16 +189,15 @@ impl Database {
     /// # Errors
     /// [`Error::TokenDead`].
     pub async fn reauthentication_state(&self, caller: Caller, client: &ClientAddress) -> Result<SigninState, Error> {
-        let sql = state!("id = $1 AND token_version = $2", "(SELECT email FROM account)", "$3");
+        let sql = state!("id = $2 AND token_version = $3", "(SELECT email FROM account)", "$4");
         let params: Params<'_> =
             &[(caller.user.as_uuid(), Type::UUID), (&caller.token_version.0, Type::INT4), (&client.0, Type::TEXT)];
-        let rows = self.query(sql, params).await?;
-        let row = rows.first();
-        let email = row.map(|row| row.try_get::<_, Option<String>>("email")).transpose()?.flatten();
-        state(row, &email.ok_or(Error::TokenDead)?, client)
+        let (row, _) = self.write(sql, params).await?;
+        let email = row.try_get::<_, Option<String>>("email")?.ok_or(Error::TokenDead)?;
+        state(&row, &email, client)
     }
 
-    /// Counts the failure, unless it has been counted before, and sweeps away a few counts that are over a day old.
+    /// Counts the failure, unless it has been counted before.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -151,20 +207,12 @@ impl Database {
         }
         let sql = concat!(
             "WITH ",
-            counts!("$1", "$2"),
-            ", swept AS (
-                DELETE FROM signin_failures
-                WHERE key IN (
-                    SELECT key FROM signin_failures
-                    WHERE failed_at < CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
-                      AND key NOT IN (SELECT key FROM counts)
-                    LIMIT 10
-                    FOR UPDATE SKIP LOCKED
-                )
-            ) ",
-            count_failure!("counts")
+            counts!("$2", "$3"),
+            ", counted AS (",
+            count_failure!("counts WHERE statement_timestamp() < $1"),
+            ") SELECT statement_timestamp() AS clock"
         );
-        self.query(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
+        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
     }
 
     /// Forgets the failures of the address from this client and from anywhere, if there were any.
@@ -175,14 +223,24 @@ impl Database {
         if !state.counted {
             return Ok(());
         }
-        let sql =
-            concat!("WITH ", counts!("$1", "$2"), " DELETE FROM signin_failures WHERE key IN (SELECT key FROM counts)");
-        self.query(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
+        let sql = concat!(
+            "WITH ",
+            counts!("$2", "$3"),
+            ", forgotten AS (
+                DELETE FROM signin_failures
+                WHERE key IN (
+                    SELECT key FROM signin_failures JOIN counts USING (key)
+                    WHERE statement_timestamp() < $1
+                    ORDER BY key
+                    FOR UPDATE OF signin_failures
+                )
+            ) SELECT statement_timestamp() AS clock"
+        );
+        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.0, Type::TEXT)]).await.map(drop)
     }
 }
 
-fn state(row: Option<&Row>, email: &str, client: &ClientAddress) -> Result<SigninState, Error> {
-    let row = row.ok_or_else(|| Error::Defect("none: no row of state".to_owned()))?;
+fn state(row: &Row, email: &str, client: &ClientAddress) -> Result<SigninState, Error> {
     let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
         Some(id) => Some(Account {
             id: id.into(),

@@ -1,8 +1,9 @@
-//! The statements on `tasks`. Each begins with the caller's account, found only while the token holds: no row at all
-//! says that the token is dead, a row without a task that the caller has no such task.
+//! The statements on `tasks`. Each begins with the caller's account, found only while the token holds: without a caller
+//! the token is dead, and a caller without a task has no such task.
 
 use domain::{
-    Caller, Description, NewTask, Page, PageRequest, Position, Precondition, Task, TaskChanges, TaskId, Title,
+    Caller, Description, NewTask, Page, PageRequest, Position, Precondition, RequestHash, Task, TaskChanges, TaskId,
+    Title,
 };
 use tokio_postgres::{Row, types::Type};
 
@@ -39,7 +40,7 @@ impl Database {
             ORDER BY task.created_at DESC, task.id DESC";
         let size = usize::from(request.size.get());
         let rows = self
-            .query(
+            .read(
                 sql,
                 &[
                     (caller.user.as_uuid(), Type::UUID),
@@ -61,30 +62,31 @@ impl Database {
         Ok(Page { tasks, next })
     }
 
-    /// Creates a task, or finds the one that was created under its id before.
+    /// Creates a task, or finds the one that was created under its id before, by the same request.
     ///
     /// # Errors
-    /// [`Error::TokenDead`].
+    /// [`Error::TokenDead`]; [`Error::KeyReused`] when another request created it.
     pub async fn create_task(&self, caller: Caller, new: &NewTask) -> Result<Created, Error> {
         let sql = "
             WITH caller AS (
-                SELECT id FROM users WHERE id = $1 AND token_version = $2
+                SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
             ), created AS (
-                INSERT INTO tasks (id, user_id, title, description)
-                SELECT $3, id, $4, $5 FROM caller
+                INSERT INTO tasks (id, user_id, title, description, request_hash)
+                SELECT $4, id, $5, $6, $7 FROM caller
                 ON CONFLICT (id) DO NOTHING
                 RETURNING *
             ), task AS (
-                SELECT true AS is_new, * FROM created
+                SELECT true AS is_new, true AS is_same, * FROM created
                 UNION ALL
-                SELECT false, * FROM tasks WHERE id = $3 AND user_id = $1
+                SELECT false, coalesce(request_hash = $7, true), * FROM tasks WHERE id = $4 AND user_id = $2
             )
-            SELECT task.* FROM caller LEFT JOIN task ON true";
+            SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
+            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true";
         // When the same id is being created elsewhere, the insert waits for it and does nothing, but the statement
         // began too early to see the other's row. Then it is sent once more.
         for _ in 0..2 {
-            let rows = self
-                .query(
+            let (row, _) = self
+                .write(
                     sql,
                     &[
                         (caller.user.as_uuid(), Type::UUID),
@@ -92,15 +94,18 @@ impl Database {
                         (new.id.as_uuid(), Type::UUID),
                         (&new.title.as_str(), Type::TEXT),
                         (&new.description.as_ref().map(Description::as_str), Type::TEXT),
+                        (&new.request_hash.as_ref().map(RequestHash::as_bytes), Type::BYTEA),
                     ],
                 )
                 .await?;
-            let row = rows.first().ok_or(Error::TokenDead)?;
-            if let Some(task) = task(row)? {
+            if let Some(task) = callers_task(&row)? {
+                if !row.try_get("is_same")? {
+                    return Err(Error::KeyReused);
+                }
                 return Ok(if row.try_get("is_new")? { Created::New(task) } else { Created::Found(task) });
             }
         }
-        Err(Error::Unavailable)
+        Err(Error::Unavailable("a task of the same id came and went".to_owned()))
     }
 
     /// One of the caller's tasks.
@@ -114,7 +119,7 @@ impl Database {
             LEFT JOIN tasks ON tasks.id = $3 AND tasks.user_id = users.id
             WHERE users.id = $1 AND users.token_version = $2";
         let rows = self
-            .query(
+            .read(
                 sql,
                 &[
                     (caller.user.as_uuid(), Type::UUID),
@@ -140,26 +145,27 @@ impl Database {
         // Locked first: then it is certain whether the task is gone or in another state.
         let sql = "
             WITH caller AS (
-                SELECT id FROM users WHERE id = $1 AND token_version = $2
+                SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
             ), found AS (
-                SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $3
+                SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $4
                 FOR UPDATE OF tasks
             ), updated AS (
                 UPDATE tasks
-                SET title = COALESCE($5, tasks.title),
-                    description = CASE WHEN $6 THEN $7 ELSE tasks.description END,
-                    completed = COALESCE($8, tasks.completed)
+                SET title = COALESCE($6, tasks.title),
+                    description = CASE WHEN $7 THEN $8 ELSE tasks.description END,
+                    completed = COALESCE($9, tasks.completed)
                 FROM found
-                WHERE tasks.id = found.id AND ($4::timestamp[] IS NULL OR found.updated_at = ANY ($4))
+                WHERE tasks.id = found.id AND ($5::timestamp[] IS NULL OR found.updated_at = ANY ($5))
                 RETURNING tasks.*
             ), task AS (
                 SELECT true AS is_updated, * FROM updated
                 UNION ALL
                 SELECT false, * FROM found WHERE NOT EXISTS (SELECT FROM updated)
             )
-            SELECT task.* FROM caller LEFT JOIN task ON true";
-        let (rows, repeat) = self
-            .query_told(
+            SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
+            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true";
+        let (row, unsure) = self
+            .write(
                 sql,
                 &[
                     (caller.user.as_uuid(), Type::UUID),
@@ -173,10 +179,9 @@ impl Database {
                 ],
             )
             .await?;
-        let row = rows.first().ok_or(Error::TokenDead)?;
-        let task = task(row)?.ok_or(Error::NoSuchTask)?;
+        let task = callers_task(&row)?.ok_or(Error::NoSuchTask)?;
         // A repeat may find the state that the first attempt left, and nothing left to change.
-        let is_done = row.try_get("is_updated")? || (repeat && changes.are_made_in(&task));
+        let is_done = row.try_get("is_updated")? || (unsure && changes.are_made_in(&task));
         if is_done { Ok(task) } else { Err(Error::Stale) }
     }
 
@@ -187,20 +192,21 @@ impl Database {
     pub async fn delete_task(&self, caller: Caller, id: TaskId, precondition: &Precondition) -> Result<(), Error> {
         let sql = "
             WITH caller AS (
-                SELECT id FROM users WHERE id = $1 AND token_version = $2
+                SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
             ), found AS (
-                SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $3
+                SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $4
                 FOR UPDATE OF tasks
             ), deleted AS (
                 DELETE FROM tasks
                 USING found
-                WHERE tasks.id = found.id AND ($4::timestamp[] IS NULL OR found.updated_at = ANY ($4))
+                WHERE tasks.id = found.id AND ($5::timestamp[] IS NULL OR found.updated_at = ANY ($5))
                 RETURNING tasks.id
             )
-            SELECT found.id IS NOT NULL AS is_found, deleted.id IS NOT NULL AS is_deleted
-            FROM caller LEFT JOIN found ON true LEFT JOIN deleted ON true";
-        let (rows, repeat) = self
-            .query_told(
+            SELECT statement_timestamp() AS clock, caller.id AS caller,
+                   found.id IS NOT NULL AS is_found, deleted.id IS NOT NULL AS is_deleted
+            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN found ON true LEFT JOIN deleted ON true";
+        let (row, unsure) = self
+            .write(
                 sql,
                 &[
                     (caller.user.as_uuid(), Type::UUID),
@@ -210,11 +216,11 @@ impl Database {
                 ],
             )
             .await?;
-        let row = rows.first().ok_or(Error::TokenDead)?;
+        check_caller(&row)?;
         match (row.try_get("is_found")?, row.try_get("is_deleted")?) {
             (_, true) => Ok(()),
             (true, false) => Err(Error::Stale),
-            (false, false) if repeat => Ok(()),
+            (false, false) if unsure => Ok(()),
             (false, false) => Err(Error::NoSuchTask),
         }
     }
@@ -226,6 +232,17 @@ fn moments(precondition: &Precondition) -> Option<Vec<chrono::NaiveDateTime>> {
         Precondition::Any => None,
         Precondition::OneOf(versions) => Some(versions.iter().map(|version| *version.changed_at().as_utc()).collect()),
     }
+}
+
+/// An error when the row of a write says that there is no caller.
+fn check_caller(row: &Row) -> Result<(), Error> {
+    row.try_get::<_, Option<uuid::Uuid>>("caller")?.map(drop).ok_or(Error::TokenDead)
+}
+
+/// The task in the row of a write, if the caller has it.
+fn callers_task(row: &Row) -> Result<Option<Task>, Error> {
+    check_caller(row)?;
+    task(row)
 }
 
 /// The task in a row, unless the row says that there is none.

@@ -6,7 +6,9 @@
 
 mod email;
 mod id;
+mod number;
 mod password;
+mod request_hash;
 mod task;
 mod text;
 mod timestamp;
@@ -14,7 +16,9 @@ mod user;
 
 pub use email::Email;
 pub use id::{TaskId, UserId};
+pub use number::whole_number;
 pub use password::{Password, PasswordAttempt, PasswordHash};
+pub use request_hash::RequestHash;
 pub use task::{NewTask, Page, PageRequest, PageSize, Position, Precondition, Task, TaskChanges, Version};
 pub use text::{Description, Title};
 pub use timestamp::Timestamp;

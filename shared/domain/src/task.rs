@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::{Description, TaskId, Timestamp, Title, UserId};
+use crate::{Description, RequestHash, TaskId, Timestamp, Title, UserId};
 
 /// Something to be done, as its owner sees it.
 #[derive(Clone, Debug, Serialize)]
@@ -63,6 +63,17 @@ pub struct NewTask {
     pub title: Title,
     /// The rest that is to be said.
     pub description: Option<Description>,
+    /// What an idempotency key was used for; `None` without one.
+    pub request_hash: Option<RequestHash>,
+}
+
+impl NewTask {
+    /// The task that `owner` asks for: under an idempotency key always the same one.
+    pub fn new(owner: UserId, key: Option<&str>, title: Title, description: Option<Description>) -> Self {
+        let request_hash = key.map(|_| RequestHash::of(&title, description.as_ref()));
+        let id = key.map_or_else(TaskId::random, |key| TaskId::derived(owner, key));
+        Self { id, title, description, request_hash }
+    }
 }
 
 /// What to change of a task; `None` keeps the value.

@@ -24,8 +24,9 @@ struct Cli {
     database_url: Option<String>,
 
     /// A certificate to trust besides the system's, in PEM
+    // A string, because white space around it is not part of it.
     #[arg(long, global = true, value_name = "FILE", env = "DATABASE_CA_FILE")]
-    ca_file: Option<PathBuf>,
+    ca_file: Option<String>,
 
     /// How many seconds the database has to answer
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = seconds())]
@@ -49,6 +50,11 @@ enum Command {
     },
     /// Show what is applied, pending, changed or missing
     Status,
+}
+
+/// What a setting says: white space around it is not part of it, and an empty one is not set.
+fn setting(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
 }
 
 /// Up to a day, so that no deadline overflows.
@@ -79,9 +85,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 impl Cli {
     async fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let migrations = Migrations::read(&self.source)?;
-        let url =
-            self.database_url.context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
-        let endpoint = Endpoint::new(&url, self.ca_file.as_deref())?;
+        let url = self
+            .database_url
+            .as_deref()
+            .and_then(setting)
+            .context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
+        let ca_file = self.ca_file.as_deref().and_then(setting).map(PathBuf::from);
+        let endpoint = Endpoint::new(url, ca_file.as_deref())?;
         let mut database = Database::connect(&endpoint, Duration::from_secs(self.connect_timeout)).await?;
 
         match self.command {

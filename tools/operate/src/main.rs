@@ -11,6 +11,7 @@ mod stage;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use auth::{InvalidLifetime, TokenLifetime};
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -84,9 +85,9 @@ enum Secrets {
         /// Which.
         #[arg(long, env)]
         step: Step,
-        /// How long a token is accepted.
-        #[arg(long, env, value_name = "SECONDS", default_value_t = 3600)]
-        token_lifetime_seconds: u64,
+        /// How long a token is accepted: an hour without it.
+        #[arg(long, env, value_name = "SECONDS", default_value = "", value_parser = token_lifetime)]
+        token_lifetime_seconds: TokenLifetime,
         /// Do not wait, although tokens will be refused: for a key that others know.
         #[arg(long)]
         now: bool,
@@ -114,6 +115,14 @@ impl StageOption {
     }
 }
 
+/// As the functions read it.
+fn token_lifetime(text: &str) -> Result<TokenLifetime, InvalidLifetime> {
+    match text.trim() {
+        "" => Ok(TokenLifetime::default()),
+        text => text.parse(),
+    }
+}
+
 fn main() -> ExitCode {
     match run(cli::arguments()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -134,8 +143,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Cli::Smoke { api_url, origin } => smoke::run(&api_url, origin.as_deref()).await,
             Cli::Secrets(Secrets::Set { stage, yes }) => secrets::set(&stage.store().await?, yes).await,
             Cli::Secrets(Secrets::Rotate { stage, step, token_lifetime_seconds, now }) => {
-                let lifetime = Duration::from_secs(token_lifetime_seconds);
-                secrets::rotate(&stage.store().await?, step, lifetime, now).await
+                secrets::rotate(&stage.store().await?, step, token_lifetime_seconds.get(), now).await
             }
             Cli::Secrets(Secrets::Remove { stage, yes }) => secrets::remove(&stage.store().await?, yes).await,
             Cli::Monitor { database_url, stage, patience } => {

@@ -33,7 +33,7 @@ pub(crate) async fn run(url: Option<String>, stage: Option<Stage>, patience: Dur
             let stored = store.read([Setting::DatabaseUrlUnpooled]).await?.remove(&Setting::DatabaseUrlUnpooled);
             stored.with_context(|| format!("{} is not stored", store.name(Setting::DatabaseUrlUnpooled)))?.value
         }
-        (None, Some(url)) => url,
+        (None, Some(url)) => url.trim().to_owned(),
         (None, None) => bail!("no database is named: set STAGE or DATABASE_URL_UNPOOLED"),
     };
     // The parser's own words may quote the address.

@@ -365,7 +365,8 @@ fn line() -> anyhow::Result<String> {
 
 /// The file with one more authority to trust, as everywhere.
 pub(crate) fn ca_file() -> Option<PathBuf> {
-    cli::variable("DATABASE_CA_FILE").map(PathBuf::from)
+    let file = cli::variable("DATABASE_CA_FILE")?;
+    Some(file.to_string_lossy().trim().into())
 }
 
 #[cfg(test)]

@@ -181,7 +181,8 @@ impl Store {
         format!("/task-api/{}/{}", self.stage, setting.name())
     }
 
-    /// The values of those settings that are stored, decrypted.
+    /// The values of those settings that are stored, decrypted, and without white space around them, as the functions
+    /// read them.
     pub(crate) async fn read<const N: usize>(
         &self,
         settings: [Setting; N],
@@ -196,7 +197,7 @@ impl Store {
                 let name = self.name(setting);
                 let at = parameters.iter().position(|parameter| parameter.name() == Some(&name))?;
                 let Parameter { value, version, .. } = parameters.swap_remove(at);
-                Some((setting, Stored { value: value?, version }))
+                Some((setting, Stored { value: value?.trim().to_owned(), version }))
             })
             .collect())
     }
