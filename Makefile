@@ -10,7 +10,7 @@ RELEASE := $(LOCAL) release --
 OPERATE := cargo run --quiet --bin operate --
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 @\2/p' $(MAKEFILE_LIST) | column -t -s @
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: ## run the whole API on 127.0.0.1:9000 (DEV_PORT); Ctrl-C stops it
 	@$(LOCAL) dev

@@ -4,6 +4,8 @@
 mod access;
 mod base_path;
 mod bodies;
+mod checkouts;
+mod commands;
 mod conditions;
 mod contract;
 mod deployed;

@@ -15,7 +15,10 @@ use tests::{
     operate::{Checkout, Run, STAGE, smoke},
     watch::{Settings, Watch},
 };
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+};
 use tokio_postgres::error::SqlState;
 
 async fn accounts(database: &Scratch) -> Vec<String> {
@@ -372,8 +375,8 @@ async fn a_release_runs_its_steps_in_order_and_again_finds_them_done() {
     assert!(column(&database, tables).await.unwrap().is_empty(), "nor does it touch the database");
 
     let steps = [
-        "build --config-env dev",
-        "deploy --config-env dev --no-confirm-changeset --no-fail-on-empty-changeset",
+        "build --config-env dev --build-dir .aws-sam/build",
+        "deploy --config-env dev --template-file .aws-sam/build/template.yaml --no-confirm-changeset --no-fail-on-empty-changeset",
         "list stack-outputs --output json --stack-name task-api-dev --region eu-central-1",
     ];
     let said = checkout.run(&["deploy"], "", &[]).await.succeeded();
@@ -404,7 +407,7 @@ async fn each_step_of_a_release_that_fails_stops_the_next_and_a_repeat_goes_on()
     fs::remove_file(checkout.path("migrations/9999_broken.sql")).unwrap();
     checkout.commit().await;
     let complaint = checkout.run(&["deploy"], "", &[("SAM_FAILS", "build")]).await.failed();
-    assert!(complaint.contains("`sam build --config-env dev` failed"), "{complaint}");
+    assert!(complaint.contains("`sam build --config-env dev"), "{complaint}");
     assert_eq!(checkout.sam_log().len(), 1);
     let complaint = checkout.run(&["deploy"], "", &[("SAM_FAILS", "deploy")]).await.failed();
     assert!(complaint.contains("`sam deploy"), "{complaint}");
@@ -467,7 +470,90 @@ async fn the_watch_over_the_database_shows_every_table_and_what_to_look_for() {
     {
         assert!(shown.contains(part), "{part} in {shown}");
     }
-    assert!(!shown.contains("not to be had"), "{shown}");
+    assert!(!shown.contains("not available"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_watch_takes_the_database_of_a_stage_and_an_empty_stage_is_none() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success().unwrap();
+    let direct = checkout.owner();
+    // The stage's database, whatever else is named; then the one that is named.
+    for variables in [
+        &[("STAGE", STAGE), ("DATABASE_URL_UNPOOLED", "postgresql://127.0.0.1:9/none")][..],
+        &[("STAGE", STAGE), ("DATABASE_URL_UNPOOLED", "")],
+        &[("STAGE", ""), ("DATABASE_URL_UNPOOLED", direct)],
+    ] {
+        let shown = checkout.run(&["monitor"], "", variables).await.succeeded();
+        assert!(shown.contains("idx_tasks_user_id_created_at"), "{shown}");
+    }
+    let complaint = checkout.run(&["monitor"], "", &[("STAGE", ""), ("DATABASE_URL_UNPOOLED", "")]).await.failed();
+    assert_eq!(complaint, "error: no database is named: set STAGE or DATABASE_URL_UNPOOLED");
+    let complaint = checkout.run(&["monitor"], "", &[("STAGE", "qa")]).await.failed();
+    assert!(complaint.contains("has no stage qa"), "{complaint}");
+}
+
+#[tokio::test]
+async fn the_watch_gives_a_database_up_that_does_not_answer() {
+    let checkout = Checkout::create().await;
+    let watch = async |url: &str, patience: &str| {
+        let variables = [("STAGE", ""), ("DATABASE_URL_UNPOOLED", url)];
+        checkout.run(&["monitor", "--patience", patience], "", &variables).await.failed()
+    };
+    let url = |port: u16| checkout.database.url_with(|url| url.set_port(Some(port)).unwrap());
+    // The system takes the connection, and nobody answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_port = silent.local_addr().unwrap().port();
+    let silent_once_encrypted = silent_once_encrypted(checkout.database.url()).await;
+    for port in [silent_port, silent_once_encrypted] {
+        let complaint = watch(&url(port), "1").await;
+        assert_eq!(complaint, "error: the database has not answered within 1 s");
+    }
+
+    // What every name in a query is looked up in.
+    let superuser = checkout.database.url_with(|url| url.set_username("postgres").unwrap());
+    let holder = tests::database::connect(&superuser).await.unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE pg_namespace").await.unwrap();
+    let complaint = watch(checkout.database.url(), "10").await;
+    assert!(complaint.starts_with("error: Connections: ") && complaint.ends_with("within 10 s"), "{complaint}");
+
+    // Nor is the Parameter Store waited for without end.
+    let endpoint = format!("http://127.0.0.1:{silent_port}");
+    let variables = [("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_MAX_ATTEMPTS", "1")];
+    let complaint = checkout.run(&["monitor"], "", &variables).await.failed();
+    assert!(complaint.contains("the Parameter Store cannot be read"), "{complaint}");
+}
+
+/// A port before the database's at which nothing comes through once the connection is encrypted.
+async fn silent_once_encrypted(url: &str) -> u16 {
+    let database = url.parse::<reqwest::Url>().unwrap().port().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", database)).await.unwrap();
+        let (mut said, mut answered) = ([0; 65536], [0; 65536]);
+        // PostgreSQL's request for TLS, the client's part of the handshake, and what it says after that.
+        let mut spoken = 0;
+        loop {
+            tokio::select! {
+                count = client.read(&mut said) => match count {
+                    Err(_) | Ok(0) => break,
+                    Ok(_) if spoken == 2 => {}
+                    Ok(count) => {
+                        spoken += 1;
+                        server.write_all(&said[..count]).await.unwrap();
+                    }
+                },
+                count = server.read(&mut answered) => match count {
+                    Err(_) | Ok(0) => break,
+                    Ok(count) => client.write_all(&answered[..count]).await.unwrap(),
+                },
+            }
+        }
+    });
+    port
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ impl Breakable {
     pub(crate) async fn start() -> Self {
         let mut child = Command::new(program("local").unwrap())
             .arg("faults")
+            .current_dir(root())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

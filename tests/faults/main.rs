@@ -11,7 +11,7 @@ mod processes;
 mod soak;
 mod workload;
 
-use std::{env, io::Write};
+use std::io::Write;
 
 use tokio::sync::Mutex;
 
@@ -20,7 +20,7 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// One of two numbers: enough to notice a defect that is back, or enough to find one.
 fn short_or_long<T>(short: T, long: T) -> T {
-    if env::var_os("LONG").is_some() { long } else { short }
+    if cli::variable("LONG").is_some() { long } else { short }
 }
 
 /// Prints a line of figures, which the test harness would keep to itself.

@@ -4,9 +4,10 @@
 use std::{env, fmt::Write, fs, path::Path};
 
 fn main() {
-    let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions");
+    // Relative to this package, in which cargo runs this, wherever it has been copied or moved since this was built.
+    let functions = Path::new("../../functions");
     println!("cargo::rerun-if-changed={}", functions.display());
-    let mut folders: Vec<_> = fs::read_dir(&functions).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<_> = fs::read_dir(functions).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
 
     let (mut modules, mut calls) = (String::new(), String::new());

@@ -17,6 +17,8 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
+use crate::workspace::root;
+
 /// How long the database, or a run of `migrate`, may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -43,15 +45,12 @@ fn variable(name: &str) -> Result<String> {
 
 /// A program of the workspace.
 pub fn program(name: &str) -> Result<PathBuf> {
-    // Beside the folder of the test binary: target/debug/deps/blackbox-… and target/debug/migrate.
-    let program = env::current_exe()?.ancestors().nth(2).context("no target folder")?.join(name);
-    ensure!(program.exists(), "{} is not built: run `cargo build`", program.display());
-    Ok(program)
+    Ok(PathBuf::from(variable("PROGRAMS")?).join(name))
 }
 
 /// The folder with the product's migrations.
 pub fn migrations() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("migrations")
+    root().join("migrations")
 }
 
 /// Connects over verified TLS.

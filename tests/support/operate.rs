@@ -14,7 +14,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::{
     api::Api,
-    database::{Scratch, ca_file, migrations},
+    database::{Scratch, ca_file, migrations, program},
     store::ParameterStore,
     watch::Settings,
     workspace::root,
@@ -243,12 +243,9 @@ fn pooler() -> reqwest::Url {
     Settings::of_the_stack().get("DATABASE_URL").parse().expect("an address")
 }
 
-/// Beside the folder of the test binary: `target/debug/deps/blackbox-…` and `target/debug/operate`.
+/// The program.
 pub fn binary() -> PathBuf {
-    let here = env::current_exe().expect("a path");
-    let binary = here.ancestors().nth(2).expect("a target folder").join("operate");
-    assert!(binary.exists(), "{} is not built: run `cargo build`", binary.display());
-    binary
+    program("operate").expect("a program")
 }
 
 /// Runs `operate smoke` against an API.

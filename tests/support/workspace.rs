@@ -1,6 +1,9 @@
 //! The workspace itself: its packages and the routes it lists.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use cargo_metadata::{Metadata, MetadataCommand};
 use reqwest::Method;
@@ -34,9 +37,10 @@ impl Route {
     }
 }
 
-/// The workspace's folder.
+/// The checkout that is tested: the one that the tests are run in, which need not be the one they were built in.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| cli::checkout().expect("a checkout"));
+    &ROOT
 }
 
 /// What cargo knows of the workspace.

@@ -45,12 +45,17 @@ pub fn read(folder: &str) -> io::Result<Vec<File>> {
 /// A file of a kind that is not known, or `OUT_DIR` cannot be written.
 pub fn embed(files: &[File]) -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?);
+    embed_into(&out, files)
+}
+
+/// The code names the files beside it without their folder, which can be moved.
+fn embed_into(out: &Path, files: &[File]) -> io::Result<()> {
     let mut code = "/// The files that the function serves.\npub static FILES: api::Files = api::Files(&[\n".to_owned();
     for (number, (name, content)) in files.iter().enumerate() {
-        let plain = write(&out, &format!("{number}"), content)?;
+        let plain = write(out, format!("{number}"), content)?;
         let gzip = gzip(content)?;
         let gzip = if gzip.len() < content.len() {
-            format!("Some(include_bytes!({:?}))", write(&out, &format!("{number}.gz"), &gzip)?)
+            format!("Some(include_bytes!({:?}))", write(out, format!("{number}.gz"), &gzip)?)
         } else {
             "None".to_owned()
         };
@@ -63,13 +68,12 @@ pub fn embed(files: &[File]) -> io::Result<()> {
         .map_err(io::Error::other)?;
     }
     code.push_str("]);\n");
-    write(&out, "files.rs", code.as_bytes()).map(drop)
+    fs::write(out.join("files.rs"), code)
 }
 
-fn write(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
-    let path = folder.join(name);
-    fs::write(&path, content)?;
-    Ok(path)
+fn write(folder: &Path, name: String, content: &[u8]) -> io::Result<String> {
+    fs::write(folder.join(&name), content)?;
+    Ok(name)
 }
 
 /// Without a time or a name in it: the same file, the same bytes.
@@ -116,6 +120,15 @@ mod tests {
         let mut text = String::new();
         flate2::read::GzDecoder::new(&*compressed).read_to_string(&mut text).unwrap();
         assert_eq!(text, content);
+    }
+
+    #[test]
+    fn the_code_stays_good_when_its_folder_is_moved() {
+        let out = tempfile::tempdir().unwrap();
+        embed_into(out.path(), &[("a.txt".to_owned(), b"a task".repeat(100))]).unwrap();
+        let code = fs::read_to_string(out.path().join("files.rs")).unwrap();
+        assert!(code.contains("include_bytes!(\"0\")") && code.contains("include_bytes!(\"0.gz\")"), "{code}");
+        assert!(!code.contains(out.path().to_str().unwrap()), "{code}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
-    let command = Command::parse();
+    let command = cli::arguments();
     let key = SigningKey::generate()?;
     let (secret, public) = (key.to_secret()?, key.public());
     match command {

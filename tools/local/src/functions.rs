@@ -1,13 +1,14 @@
 //! The functions under `cargo lambda watch`, and what they are told.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use cargo_metadata::Message;
 
 use crate::postgres::{FUNCTIONS, NAME, Postgres, SUPERUSER};
 use crate::process;
@@ -20,25 +21,45 @@ use crate::tools::CargoLambda;
 /// What the functions and the migrator are configured with.
 pub(crate) type Settings = BTreeMap<String, String>;
 
-/// Builds every function and the tools; cargo's words go to the terminal.
-pub(crate) fn build(profile: &Profile) -> Result<()> {
+/// Builds every function and the tools; cargo's words go to the terminal. The folder that cargo puts the programs in:
+/// where that is, its own configuration says.
+pub(crate) fn build(profile: &Profile) -> Result<PathBuf> {
+    let (artifacts, writer) = std::io::pipe().context("no pipe")?;
+    let find = std::thread::spawn(|| {
+        let messages = Message::parse_stream(BufReader::new(artifacts)).map_while(Result::ok);
+        let programs = messages.filter_map(|message| match message {
+            Message::CompilerArtifact(artifact) => artifact.executable,
+            _ => None,
+        });
+        programs.last()
+    });
     let mut cargo = cargo();
-    let status = process::run(cargo.arg("build").current_dir(&profile.root))?;
+    cargo.args(["build", "--message-format", "json-render-diagnostics"]).current_dir(&profile.root).stdout(writer);
+    let status = process::run(&mut cargo)?;
+    // It holds an end of the pipe.
+    drop(cargo);
     if !status.success() {
         bail!("the build failed; the compiler's words are above");
     }
-    Ok(())
+    let program = find.join().ok().flatten().context("the build made no program")?;
+    Ok(program.parent().context("a program in no folder")?.into())
 }
 
 /// The settings of this profile, also written into its `env` file.
-pub(crate) fn settings(profile: &Profile, postgres: &Postgres, pooled: bool, tls: &Tls) -> Result<Settings> {
+pub(crate) fn settings(
+    profile: &Profile,
+    programs: &Path,
+    postgres: &Postgres,
+    pooled: bool,
+    tls: &Tls,
+) -> Result<Settings> {
     let port = if pooled { profile.pooler_port() } else { profile.postgres_port() };
     let mut settings = Settings::from([
         ("DATABASE_URL".into(), url(FUNCTIONS, &postgres.functions_password, port)),
         ("DATABASE_URL_UNPOOLED".into(), url(NAME, &postgres.password, profile.postgres_port())),
         ("DATABASE_CA_FILE".into(), tls.ca.display().to_string()),
     ]);
-    settings.extend(keys(profile)?);
+    settings.extend(keys(profile, programs)?);
     write_private(&profile.env_file(), &crate::profile::format_env(&settings)?)?;
     Ok(settings)
 }
@@ -49,12 +70,12 @@ fn url(role: &str, password: &str, port: u16) -> String {
 }
 
 /// The keys that sign and verify tokens: made once, so that a token outlives a restart.
-fn keys(profile: &Profile) -> Result<Settings> {
+fn keys(profile: &Profile, programs: &Path) -> Result<Settings> {
     let file = profile.home.join("keys");
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(_) => {
-            let program = sibling("keys")?;
+            let program = programs.join("keys");
             let text = process::ask(Command::new(&program).arg("new").current_dir(&profile.root))
                 .with_context(|| format!("`{} new` failed", program.display()))?;
             write_private(&file, &text)?;
@@ -74,9 +95,9 @@ fn keys(profile: &Profile) -> Result<Settings> {
 
 /// Brings the schema up to date, as its owner, and makes the functions' role, as the superuser: an owner that the first
 /// release made may make no roles.
-pub(crate) fn migrate(profile: &Profile, settings: &Settings, postgres: &Postgres) -> Result<()> {
+pub(crate) fn migrate(profile: &Profile, programs: &Path, settings: &Settings, postgres: &Postgres) -> Result<()> {
     let run = |argument: &str, variables: &[(&str, &str)]| {
-        let mut migrate = Command::new(sibling("migrate")?);
+        let mut migrate = Command::new(programs.join("migrate"));
         hide_settings(&mut migrate);
         migrate.arg(argument).envs(settings).envs(variables.iter().copied()).current_dir(&profile.root);
         process::run_quietly(&mut migrate, &profile.log(&format!("migrate-{argument}")))
@@ -149,10 +170,4 @@ pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     hide_settings(&mut command);
     command
-}
-
-/// A program of this workspace: cargo puts all of them into one folder.
-fn sibling(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot find my own folder")?;
-    Ok(own.with_file_name(name))
 }

@@ -23,6 +23,7 @@ mod tools;
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -110,7 +111,7 @@ enum Action {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = cli::arguments();
     let action = arguments.command.unwrap_or(Action::Dev);
     // Ctrl-C is how `dev` and `db` end, but nobody may take a broken-off test for a passed one.
     let interrupted = if matches!(action, Action::Dev | Action::Db | Action::SamLocal) { 0 } else { 130 };
@@ -223,6 +224,7 @@ fn run_told(profile: &Profile, up: &mut Up, command: &mut std::process::Command)
         .env("LOCAL_ENV_FILE", profile.env_file())
         .env("CARGO_LAMBDA", &up.tools.cargo_lambda.program)
         .env("PG_BIN", &up.tools.postgres.bin)
+        .env("PROGRAMS", &up.programs)
         .env("PATH", up.tools.cargo_lambda.path()?);
     Ok(process::exit_code(up.stack.run(command)?))
 }
@@ -277,13 +279,14 @@ fn test_sam(profile: &Profile, with_engine: bool) -> Result<u8> {
 /// Without a sanitizer, so that the one toolchain will do: there is no unsafe code of ours to find.
 fn fuzz(profile: &Profile, passed: Vec<OsString>) -> Result<u8> {
     let mut command = std::process::Command::new(tools::cargo_fuzz()?);
+    command.current_dir(&profile.root);
     let fixed = "run --fuzz-dir tests/fuzz --sanitizer none events -- -dict=tests/fuzz/events.dict -max_len=4096";
     run(profile, command.args(fixed.split(' ')).args(passed))
 }
 
 fn deny() -> Result<u8> {
     let mut check = std::process::Command::new(tools::cargo_deny()?);
-    let status = process::run(check.args(["check", "licenses", "bans", "sources"]).current_dir(profile::root()))?;
+    let status = process::run(check.args(["check", "licenses", "bans", "sources"]).current_dir(cli::checkout()?))?;
     Ok(u8::from(!status.success()))
 }
 
@@ -297,7 +300,7 @@ fn with_release_tools(command: &[OsString]) -> Result<u8> {
 
 /// A file that runs outside a transaction is held to what one that breaks off halfway must keep to.
 fn lint_migrations() -> Result<u8> {
-    let root = profile::root();
+    let root = cli::checkout()?;
     let squawk = tools::squawk()?;
     let mut inside = Vec::new();
     let mut outside = Vec::new();
@@ -326,6 +329,8 @@ fn clean(profile: &Profile) -> Result<u8> {
 struct Up {
     stack: Stack,
     tools: Tools,
+    /// The folder of the workspace's own programs.
+    programs: PathBuf,
     postgres: Postgres,
     tls: Tls,
     settings: Settings,
@@ -389,11 +394,12 @@ fn start_after(profile: &Profile, first: impl FnOnce(&mut Stack) -> Result<Optio
             "  no PgBouncer: DATABASE_URL is PostgreSQL itself, and what only breaks behind a pooler goes unnoticed"
         ),
     }
-    loud_step("build", || functions::build(profile))?;
-    let settings =
-        step("keys and settings", || functions::settings(profile, &postgres, tools.pgbouncer.is_some(), &tls))?;
-    step("migrations and the functions' role", || functions::migrate(profile, &settings, &postgres))?;
-    Ok(Up { stack, tools, postgres, tls, settings })
+    let programs = loud_step("build", || functions::build(profile))?;
+    let settings = step("keys and settings", || {
+        functions::settings(profile, &programs, &postgres, tools.pgbouncer.is_some(), &tls)
+    })?;
+    step("migrations and the functions' role", || functions::migrate(profile, &programs, &settings, &postgres))?;
+    Ok(Up { stack, tools, programs, postgres, tls, settings })
 }
 
 fn with_functions(profile: &Profile, up: &mut Up) -> Result<()> {

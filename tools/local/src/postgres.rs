@@ -111,18 +111,40 @@ impl Postgres {
         let mut command = profile.servant.command(&installation.bin.join("postgres"));
         command.arg("-D").arg(&self.data).current_dir(&self.data);
         hide_settings(&mut command);
-        // What the last run said about itself would be mistaken for what this one says.
+        // PostgreSQL does not start while the process that this file names runs, whatever program it is after a reboot
+        // or in a copy. And what the last run said about itself would be mistaken for what this one says.
         let status = self.data.join("postmaster.pid");
-        if let Ok(text) = fs::read_to_string(&status)
-            && text.lines().next().and_then(|pid| pid.parse().ok()).and_then(process::find).is_none()
-        {
+        if let Ok(text) = fs::read_to_string(&status) {
+            if let Some(pid) = self.holder(&text) {
+                bail!("PostgreSQL (pid {pid}) runs on {} already: end it with `kill -INT {pid}`", self.data.display());
+            }
             fs::remove_file(&status).with_context(|| format!("cannot remove {}", status.display()))?;
         }
         stack.start(PART, &mut command, Some(profile.log("postgres")))?;
         // The eighth line of this file is how `pg_ctl` knows as well.
-        stack.wait_until("PostgreSQL was not ready", Duration::from_secs(60), || {
+        let ready = || {
             fs::read_to_string(&status).is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
+        };
+        let started = stack.wait_until("PostgreSQL was not ready", Duration::from_secs(60), ready);
+        started.with_context(|| match profile.kind {
+            Kind::Dev => format!(
+                "PostgreSQL does not start on {}. Mend what its last lines name; if nobody needs this data, \
+                 `make clean-data` removes it",
+                self.data.display()
+            ),
+            Kind::Test | Kind::Faults => "PostgreSQL does not start on fresh data".to_owned(),
         })
+    }
+
+    /// The PostgreSQL that runs on this data folder, by what a `postmaster.pid` says.
+    fn holder(&self, status: &str) -> Option<u32> {
+        let mut lines = status.lines();
+        let (pid, folder) = (lines.next()?.trim().parse().ok()?, lines.next()?);
+        process::find(pid)?;
+        // The server works in its data folder. Where nobody may look, the folder it was started on has to do.
+        let works_here =
+            process::works_in(pid, &self.data).unwrap_or_else(|| Path::new(folder.trim_end()) == self.data);
+        (process::program(pid).is_some_and(|name| name == "postgres") && works_here).then_some(pid)
     }
 
     /// Written at every start: ports and paths may have changed.

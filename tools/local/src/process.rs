@@ -1,6 +1,7 @@
 //! Processes of this machine: run one, find the descendants of one, stop them, see who holds a port.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
@@ -174,6 +175,30 @@ fn all() -> Vec<Process> {
     table.unwrap_or_default().lines().filter_map(parse).collect()
 }
 
+/// The name of the program that a process runs.
+pub(crate) fn program(pid: u32) -> Option<String> {
+    let name = if cfg!(target_os = "linux") {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?
+    } else {
+        ask(Command::new("ps").args(["-o", "comm=", "-p", &pid.to_string()]))?
+    };
+    Some(Path::new(name.trim_end()).file_name()?.to_string_lossy().into_owned())
+}
+
+/// Whether a process has this as its current directory, where that can be seen.
+pub(crate) fn works_in(pid: u32, folder: &Path) -> Option<bool> {
+    let its = if cfg!(target_os = "linux") {
+        format!("/proc/{pid}/cwd")
+    } else {
+        let found = ask(Command::new("lsof").args(["-a", "-d", "cwd", "-Fn", "-p", &pid.to_string()]))?;
+        found.lines().find_map(|line| line.strip_prefix('n'))?.to_owned()
+    };
+    // By what the system knows a folder by: names change.
+    let [its, folder] = [Path::new(&its), folder].map(std::fs::metadata);
+    let (its, folder) = (its.ok()?, folder.ok()?);
+    Some((its.dev(), its.ino()) == (folder.dev(), folder.ino()))
+}
+
 /// Who listens on a port of 127.0.0.1, as "name (pid 1)", where that can be seen.
 #[cfg(target_os = "linux")]
 pub(crate) fn listener(port: u16) -> Option<String> {
@@ -190,8 +215,7 @@ pub(crate) fn listener(port: u16) -> Option<String> {
         open.filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|target| target.as_os_str() == inode.as_str())
     };
     let pid = all().into_iter().map(|process| process.pid).find(|&pid| holds(pid))?;
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(format!("{} (pid {pid})", name.trim()))
+    Some(format!("{} (pid {pid})", program(pid)?))
 }
 
 /// Who listens on a port of 127.0.0.1, as "name (pid 1)", where that can be seen.

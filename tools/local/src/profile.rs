@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use cli::checkout;
 
 use crate::process;
 use crate::servant::Servant;
@@ -47,7 +48,7 @@ pub(crate) struct Profile {
     pub(crate) kind: Kind,
     /// The port of the API.
     pub(crate) port: u16,
-    /// The clone.
+    /// The checkout.
     pub(crate) root: PathBuf,
     /// `.local/dev`: what people look at.
     pub(crate) home: PathBuf,
@@ -60,15 +61,15 @@ pub(crate) struct Profile {
 pub(crate) struct Lock(#[expect(dead_code, reason = "held, never read")] File);
 
 impl Profile {
-    /// Finds the folders of a stack, makes none of them.
+    /// Finds the folders of a stack of the checkout that this is run in.
     pub(crate) fn new(kind: Kind, port: u16) -> Result<Self> {
         if !(1024..=u16::MAX - 2).contains(&port) {
             bail!("{} is {port}: choose one from 1024 to 65533", kind.port_variable());
         }
-        let root = root();
+        let root = checkout()?;
         let home = root.join(".local").join(kind.name());
         let servant = Servant::find()?;
-        let data = if servant.can_reach(&home) { home.clone() } else { elsewhere(&root).join(kind.name()) };
+        let data = if servant.can_reach(&home) { home.clone() } else { elsewhere(&root)?.join(kind.name()) };
         Ok(Self { kind, port, root, home, data, servant })
     }
 
@@ -113,7 +114,7 @@ impl Profile {
         writeln!(file, "{}", std::process::id())?;
 
         if self.data != self.home {
-            claim(&elsewhere(&self.root))?;
+            claim(&elsewhere(&self.root)?)?;
             fs::create_dir_all(&self.data).with_context(|| format!("cannot create {}", self.data.display()))?;
         }
         Ok(Lock(file))
@@ -155,31 +156,44 @@ impl Profile {
     }
 }
 
-/// The clone this program was built in.
-pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
-}
-
 /// Where tools are installed that the machine does not have: a place the servers' user can reach.
-pub(crate) fn tools_folder(servant: Servant) -> PathBuf {
-    let folder = root().join(".local/tools");
-    if servant.can_reach(&folder) { folder } else { elsewhere(&root()).join("tools") }
+pub(crate) fn tools_folder(servant: Servant) -> Result<PathBuf> {
+    let root = checkout()?;
+    let folder = root.join(".local/tools");
+    if servant.can_reach(&folder) {
+        return Ok(folder);
+    }
+    let elsewhere = elsewhere(&root)?;
+    claim(&elsewhere)?;
+    Ok(elsewhere.join("tools"))
 }
 
-/// For a clone that other users cannot enter, such as one in `/root`. Every clone has its own.
-pub(crate) fn elsewhere(root: &Path) -> PathBuf {
+/// For a checkout that other users cannot enter, such as one in `/root`: a folder that it keeps when it is moved, and
+/// that no copy of it takes for its own.
+fn elsewhere(root: &Path) -> Result<PathBuf> {
+    let local = root.join(".local");
+    fs::create_dir_all(&local).with_context(|| format!("cannot create {}", local.display()))?;
+    // A copied note names the inode of the folder that it was written in.
+    let inode = fs::metadata(&local)?.ino();
+    let note = local.join("elsewhere");
+    let noted = fs::read_to_string(&note).unwrap_or_default();
+    if let Some((of, folder)) = noted.trim_end().split_once(' ')
+        && of == inode.to_string()
+    {
+        return Ok(folder.into());
+    }
     // FNV-1a: short, and the same in every build, which the standard library's hasher does not promise.
-    let hash = root
-        .as_os_str()
-        .as_encoded_bytes()
+    let name = [root.as_os_str().as_encoded_bytes(), &inode.to_be_bytes()].concat();
+    let hash = name
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    PathBuf::from(format!("/var/tmp/task-api-{hash:016x}"))
+    let folder = format!("/var/tmp/task-api-{hash:016x}");
+    fs::write(&note, format!("{inode} {folder}\n")).with_context(|| format!("cannot write {}", note.display()))?;
+    Ok(folder.into())
 }
 
 /// `/var/tmp` is everybody's: take the folder only if nobody else made it.
-pub(crate) fn claim(folder: &Path) -> Result<()> {
+fn claim(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let meta = fs::symlink_metadata(folder)?;
     if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
@@ -218,7 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn two_clones_never_share_a_folder() {
-        assert_ne!(elsewhere(Path::new("/root/a")), elsewhere(Path::new("/root/b")));
+    fn a_checkout_keeps_its_folder_elsewhere_when_it_is_moved_and_shares_it_with_no_copy() {
+        let place = tempfile::tempdir().unwrap();
+        let [one, copy, moved] = ["one", "copy", "moved"].map(|name| place.path().join(name));
+        let folder = elsewhere(&one).unwrap();
+        assert_eq!(elsewhere(&one).unwrap(), folder);
+        fs::create_dir_all(copy.join(".local")).unwrap();
+        fs::copy(one.join(".local/elsewhere"), copy.join(".local/elsewhere")).unwrap();
+        assert_ne!(elsewhere(&copy).unwrap(), folder);
+        fs::rename(&one, &moved).unwrap();
+        assert_eq!(elsewhere(&moved).unwrap(), folder);
+        assert_ne!(elsewhere(&one).unwrap(), folder, "one that is made anew in the old place");
     }
 }

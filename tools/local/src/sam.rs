@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::engine::{ARCHITECTURE, HOST};
 use crate::functions::{Settings, hide_settings, wait_for_health};
 use crate::process::{ask, run};
-use crate::profile::{Kind, Profile, root};
+use crate::profile::{Kind, Profile};
 use crate::servant::write_private;
 use crate::stack::Stack;
 use crate::tls::Tls;
@@ -36,7 +36,7 @@ pub(crate) fn lint() -> Result<u8> {
         "--quiet",
     ]);
     for mut check in [validate, cfn_lint, checkov] {
-        if !run(offline(&mut check).current_dir(root()))?.success() {
+        if !run(offline(&mut check).current_dir(cli::checkout()?))?.success() {
             return Ok(1);
         }
     }

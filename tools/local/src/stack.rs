@@ -1,7 +1,8 @@
 //! Parts that run together: when one dies, or this process ends, all of them are stopped.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ const GRACE: Duration = Duration::from_secs(15);
 pub(crate) struct Stack {
     /// Where each part's pid is written, for the next start to find what a killed run left.
     pids: PathBuf,
+    /// The first line of that file: see [`whose`].
+    whose: String,
     parts: Vec<Part>,
     _lock: Lock,
 }
@@ -37,7 +40,9 @@ impl Stack {
         let lock = profile.lock()?;
         process::adopt_orphans()?;
         let pids = profile.home.join("pids");
-        for line in fs::read_to_string(&pids).unwrap_or_default().lines() {
+        let whose = whose(&profile.home)?;
+        let written = fs::read_to_string(&pids).unwrap_or_default();
+        for line in written.strip_prefix(&whose).unwrap_or_default().lines() {
             let mut fields = line.splitn(3, ' ');
             let (Some(pid), Some(started), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
                 continue;
@@ -48,7 +53,7 @@ impl Stack {
                 end(left);
             }
         }
-        let stack = Self { pids, parts: Vec::new(), _lock: lock };
+        let stack = Self { pids, whose, parts: Vec::new(), _lock: lock };
         stack.write_pids()?;
         Ok(stack)
     }
@@ -136,7 +141,7 @@ impl Stack {
             let Process { pid, started, .. } = process::find(child.id())?;
             Some(format!("{pid} {started} {name}\n"))
         });
-        fs::write(&self.pids, lines.collect::<String>())
+        fs::write(&self.pids, format!("{}{}", self.whose, lines.collect::<String>()))
             .with_context(|| format!("cannot write {}", self.pids.display()))
     }
 }
@@ -157,6 +162,15 @@ impl Drop for Stack {
         process::stop(process::descendants(std::process::id()), Duration::from_secs(2));
         let _ = fs::remove_file(&self.pids);
     }
+}
+
+/// Which stack, in which boot of the machine, a list of processes is of. A copy of a checkout has a copy of the list,
+/// and after a reboot the pids and the start times in it may be those of any process.
+fn whose(home: &Path) -> Result<String> {
+    let meta = fs::metadata(home).with_context(|| format!("cannot read {}", home.display()))?;
+    // Where there is none, as on macOS, start times are dates.
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Ok(format!("{} {} {}\n", meta.dev(), meta.ino(), boot.trim_end()))
 }
 
 fn end_child(child: &mut Child) {

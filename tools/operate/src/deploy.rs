@@ -20,6 +20,9 @@ use crate::{
     stage::{Setting, Stage, StageConfig, Store, Stored},
 };
 
+/// Where a release is built, whatever `samconfig.toml` says: what is deployed is what was marked.
+const BUILD: &str = ".aws-sam/build";
+
 /// The stack's output that says where the API is.
 const URL_OUTPUT: &str = "Url";
 
@@ -41,13 +44,14 @@ pub(crate) async fn run(stage: &Stage, dry_run: bool) -> anyhow::Result<()> {
     }
 
     announce(3, "build")?;
-    sam(&["build", "--config-env", &stage.to_string()])?;
-    mark_packages(Path::new(".aws-sam/build"), &settings)?;
+    sam(&["build", "--config-env", &stage.to_string(), "--build-dir", BUILD])?;
+    mark_packages(Path::new(BUILD), &settings)?;
 
     announce(4, "deploy")?;
     // A question here could leave a release half done, and sam takes a no for a success.
     let unasked = ["--no-confirm-changeset", "--no-fail-on-empty-changeset"];
-    sam(&[&["deploy", "--config-env", &stage.to_string()], &unasked[..]].concat())?;
+    let built = format!("{BUILD}/template.yaml");
+    sam(&[&["deploy", "--config-env", &stage.to_string(), "--template-file", &built], &unasked[..]].concat())?;
     // From here on no function runs that has not read these.
     Released::record(&store, &settings).await?;
 

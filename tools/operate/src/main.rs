@@ -10,7 +10,7 @@ mod secrets;
 mod smoke;
 mod stage;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use auth::{InvalidLifetime, TokenLifetime};
 use clap::{Parser, Subcommand};
@@ -49,8 +49,11 @@ enum Cli {
         #[arg(long, env = "DATABASE_URL_UNPOOLED", value_name = "URL", hide_env_values = true)]
         database_url: Option<String>,
         /// The stage.
-        #[arg(long, env, value_parser = optional_stage)]
-        stage: Option<Option<Stage>>,
+        #[arg(long, env)]
+        stage: Option<Stage>,
+        /// How long the database may take to be connected to, and to answer each query.
+        #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        patience: u64,
     },
     /// Measure what requests cost, against a running API and its log.
     Costs {
@@ -119,11 +122,6 @@ impl StageOption {
     }
 }
 
-/// An empty variable means that there is none.
-fn optional_stage(text: &str) -> Result<Option<Stage>, &'static str> {
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
-}
-
 /// As the functions read it.
 fn token_lifetime(text: &str) -> Result<TokenLifetime, InvalidLifetime> {
     match text.trim() {
@@ -133,7 +131,7 @@ fn token_lifetime(text: &str) -> Result<TokenLifetime, InvalidLifetime> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(cli::arguments()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The messages of others may have several lines.
@@ -149,18 +147,17 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let done = runtime.block_on(async {
         match cli {
             Cli::Deploy { stage, dry_run } => deploy::run(&stage.stage, dry_run).await,
-            Cli::Smoke { api_url, origin } => {
-                smoke::run(&api_url, origin.as_deref().filter(|origin| !origin.is_empty())).await
-            }
+            Cli::Smoke { api_url, origin } => smoke::run(&api_url, origin.as_deref()).await,
             Cli::Secrets(Secrets::Set { stage, yes: overwrite, renew, pooler }) => {
-                let pooler = pooler.filter(|pooler| !pooler.is_empty());
                 secrets::set(&stage.store().await?, &Wishes { overwrite, renew, pooler }).await
             }
             Cli::Secrets(Secrets::Rotate { stage, step, token_lifetime_seconds, now }) => {
                 secrets::rotate(&stage.store().await?, step, token_lifetime_seconds.get(), now).await
             }
             Cli::Secrets(Secrets::Remove { stage, yes }) => secrets::remove(&stage.store().await?, yes).await,
-            Cli::Monitor { database_url, stage } => monitor::run(database_url, stage.flatten()).await,
+            Cli::Monitor { database_url, stage, patience } => {
+                monitor::run(database_url, stage, Duration::from_secs(patience)).await
+            }
             Cli::Costs { api_url, log, rounds } => costs::run(&api_url, &log, rounds).await,
         }
     });

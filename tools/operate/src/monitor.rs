@@ -1,12 +1,13 @@
 //! What the database tells about itself: the queries in `monitoring/`, as tables, each with what to look for.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use anyhow::{Context, bail};
 use comfy_table::{ContentArrangement, Table, presets};
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
-use tokio_postgres::{Client, Config, SimpleQueryMessage, config::SslMode, error::SqlState};
+use tokio::time::timeout;
+use tokio_postgres::{Client, Config, Error, SimpleQueryMessage, config::SslMode, error::SqlState};
 
 use crate::{
     secrets,
@@ -24,29 +25,29 @@ const QUERIES: [&str; 4] = [
 /// Where `pg_stat_statements` is, if it is not in the application's database: it sees all of them from anywhere.
 const ELSEWHERE: &str = "postgres";
 
-/// Prints the tables of the database at an address, or of a stage's.
-pub(crate) async fn run(url: Option<String>, stage: Option<Stage>) -> anyhow::Result<()> {
-    let url = match (stage, url.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty())) {
+/// Prints the tables of the database at an address, or of a stage's. `patience` is for connecting, and for each query.
+pub(crate) async fn run(url: Option<String>, stage: Option<Stage>, patience: Duration) -> anyhow::Result<()> {
+    let url = match (stage, url) {
         (Some(stage), _) => {
             let store = Store::new(&stage, &stage.config()?.aws().await?);
             let stored = store.read([Setting::DatabaseUrlUnpooled]).await?.remove(&Setting::DatabaseUrlUnpooled);
             stored.with_context(|| format!("{} is not stored", store.name(Setting::DatabaseUrlUnpooled)))?.value
         }
-        (None, Some(url)) => url,
+        (None, Some(url)) => url.trim().to_owned(),
         (None, None) => bail!("no database is named: set STAGE or DATABASE_URL_UNPOOLED"),
     };
     // The parser's own words may quote the address.
     let config: Config = url.parse().ok().context("the address of the database cannot be read")?;
-    let client = connect(&config).await?;
+    let client = connect(&config, patience).await?;
     for sql in QUERIES {
         let (title, rest) = comment(sql);
         println!("\n{title}\n");
-        let answer = match client.simple_query(sql).await {
+        let answer = match ask(&client, sql, patience).await.context(title.clone())? {
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
                 let mut elsewhere = config.clone();
                 elsewhere.dbname(ELSEWHERE);
-                match connect(&elsewhere).await {
-                    Ok(client) => client.simple_query(sql).await,
+                match connect(&elsewhere, patience).await {
+                    Ok(client) => ask(&client, sql, patience).await.context(title.clone())?,
                     Err(_) => Err(error),
                 }
             }
@@ -55,7 +56,7 @@ pub(crate) async fn run(url: Option<String>, stage: Option<Stage>) -> anyhow::Re
         match answer {
             Ok(answer) => println!("{}", table(&answer)),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
-                println!("  not to be had: run `CREATE EXTENSION pg_stat_statements` in this database first");
+                println!("  not available: run `CREATE EXTENSION pg_stat_statements` in this database first");
             }
             Err(error) => return Err(error).context(title),
         }
@@ -65,7 +66,7 @@ pub(crate) async fn run(url: Option<String>, stage: Option<Stage>) -> anyhow::Re
 }
 
 /// Connects over verified TLS, whatever the address asks for.
-async fn connect(config: &Config) -> anyhow::Result<Client> {
+async fn connect(config: &Config, patience: Duration) -> anyhow::Result<Client> {
     let mut tls = TlsConnector::builder();
     if let Some(file) = secrets::ca_file() {
         let pem = fs::read(&file).with_context(|| format!("cannot read {} (DATABASE_CA_FILE)", file.display()))?;
@@ -73,10 +74,20 @@ async fn connect(config: &Config) -> anyhow::Result<Client> {
     }
     let mut config = config.clone();
     config.ssl_mode(SslMode::Require);
-    let connection = config.connect(MakeTlsConnector::new(tls.build()?)).await;
+    let connection = timeout(patience, config.connect(MakeTlsConnector::new(tls.build()?))).await;
+    let connection = connection.ok().with_context(|| unanswered(patience))?;
     let (client, driver) = connection.context("the database cannot be connected to")?;
     tokio::spawn(driver);
     Ok(client)
+}
+
+/// A query's rows, or why the database does not give them. That it does not answer is an error of its own.
+async fn ask(client: &Client, sql: &str, patience: Duration) -> anyhow::Result<Result<Vec<SimpleQueryMessage>, Error>> {
+    timeout(patience, client.simple_query(sql)).await.ok().with_context(|| unanswered(patience))
+}
+
+fn unanswered(patience: Duration) -> String {
+    format!("the database has not answered within {} s", patience.as_secs())
 }
 
 /// The first sentence of the leading comment, and the rest of it.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     io::{self, BufRead, IsTerminal, Write},
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -464,8 +464,8 @@ fn line() -> anyhow::Result<String> {
 
 /// The file with more authorities to trust, as everywhere.
 pub(crate) fn ca_file() -> Option<PathBuf> {
-    let file = env::var("DATABASE_CA_FILE").unwrap_or_default();
-    Some(file.trim()).filter(|file| !file.is_empty()).map(PathBuf::from)
+    let file = cli::variable("DATABASE_CA_FILE")?;
+    Some(file.to_string_lossy().trim().into())
 }
 
 /// What is in it.

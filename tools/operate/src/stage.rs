@@ -1,9 +1,9 @@
 //! A stage: its name, where it lives, and the Parameter Store that holds its settings.
 
-use std::{collections::BTreeMap, fmt, fs, str::FromStr};
+use std::{collections::BTreeMap, fmt, fs, str::FromStr, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_ssm::{
     Client,
     config::ProvideCredentials,
@@ -12,6 +12,9 @@ use aws_sdk_ssm::{
 
 /// `samconfig.toml`, which lists the stages.
 const SAMCONFIG: &str = "samconfig.toml";
+
+/// How long AWS may take to answer a call, before it is made again (`AWS_MAX_ATTEMPTS`). Its own client waits for ever.
+const AWS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The name of a stage, which is a config-env of `samconfig.toml` and a part of the parameters' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,13 +101,14 @@ impl StageConfig {
 
     /// The configuration of AWS's clients: the user's, in the stage's region.
     pub(crate) async fn aws(&self) -> anyhow::Result<SdkConfig> {
-        let mut config = aws_config::defaults(BehaviorVersion::latest());
+        let patience = TimeoutConfig::builder().operation_attempt_timeout(AWS_PATIENCE).build();
+        let mut config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(patience);
         if let Some(region) = self.region.clone() {
             config = config.region(Region::new(region));
         }
         let config = config.load().await;
         ensure!(
-            config.region().is_some(),
+            config.region().is_some_and(|region| !region.as_ref().is_empty()),
             "no AWS region is set: give the stage one in {SAMCONFIG}, or set AWS_REGION"
         );
         // A call would say the same in five lines.
