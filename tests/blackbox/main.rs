@@ -8,6 +8,7 @@ mod contract;
 mod deployed;
 mod docs;
 mod events;
+mod gateway;
 mod house;
 mod logs;
 mod migrate;

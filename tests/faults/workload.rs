@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tests::api::{Api, Reply, User, reply};
 use tokio::task::JoinHandle;
 
-/// How many tasks are looked at while others are made. The emulator now and then breaks off an answer that is long.
+/// How many tasks are looked at while others are made.
 const PAGE: usize = 10;
 
 /// Numbers of all clients together.

@@ -42,7 +42,7 @@ pub struct File {
 pub struct Files(pub &'static [File]);
 
 impl Files {
-    /// 200 with the file that the path's last segment names, or 304 when the client has it.
+    /// 200 with the file that the path names, or 304 when the client has it.
     ///
     /// Clients may keep it, and have to ask whether it has changed before they use it again: a page and what it loads
     /// are always of one release. `policy` is the `Content-Security-Policy`.
@@ -50,7 +50,7 @@ impl Files {
     /// # Errors
     /// 404 when there is no such file; 400 for an `If-None-Match` that cannot be read.
     pub fn serve(&self, request: &Request, policy: &'static str) -> Result<Response, Problem> {
-        let file = self.0.iter().find(|file| file.name == request.last_segment()).ok_or(Problem::NoSuchFile)?;
+        let file = self.0.iter().find(|file| file.name == request.file_name()).ok_or(Problem::NoSuchFile)?;
         let known = request.if_none_match()?;
         Ok(unless_known(file.response(policy, accepts_gzip(request)), known.as_ref()))
     }
@@ -138,6 +138,16 @@ mod tests {
         for path in ["/web/b.png", "/a.png/b", "/web/A.png", "/web/..%2fa.png"] {
             assert_eq!(serve(path, json!({})).status(), 404, "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_slash_that_was_encoded_is_a_part_of_the_name() {
+        let status = |asset: &str| {
+            let event = json!({"rawPath": format!("/web/{asset}"), "pathParameters": {"asset": asset}});
+            let request = request(event);
+            FILES.serve(&request, "").unwrap_or_else(|problem| problem.respond(&request)).status()
+        };
+        assert_eq!([status("a.png"), status("../a.png"), status("x/a.png")], [200, 404, 404]);
     }
 
     #[test]

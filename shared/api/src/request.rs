@@ -50,9 +50,11 @@ impl Request {
         }
     }
 
-    /// What stands behind the last slash of the path, as it was sent.
-    pub(crate) fn last_segment(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
+    /// The name of a file in the path: its parameter `asset`, which may have a slash in it that was encoded, or, without
+    /// one, what stands behind the last slash.
+    pub(crate) fn file_name(&self) -> &str {
+        let last = || self.path.rsplit('/').next().unwrap_or_default();
+        self.path_parameters.get("asset").map_or_else(last, String::as_str)
     }
 
     /// A header, by its lower-case name.
