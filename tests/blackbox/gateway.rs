@@ -183,3 +183,20 @@ async fn cors_is_what_the_template_says() {
         }
     }
 }
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let (relay, settings) = Settings::of_the_stack().relayed().await;
+    let watch = Watch::start(&settings);
+    for status in [200, 503] {
+        let get = watch.api.request(Method::GET, "/health").send().await.unwrap();
+        let head = watch.api.request(Method::HEAD, "/health").send().await.unwrap();
+        assert_eq!((get.status().as_u16(), head.status().as_u16()), (status, status));
+        for name in ["content-type", "cache-control", "x-content-type-options", "retry-after"] {
+            assert_eq!(header(head.headers(), name), header(get.headers(), name), "{name}");
+        }
+        assert_eq!(head.bytes().await.unwrap(), "");
+        relay.refuse(true);
+        relay.cut();
+    }
+}
