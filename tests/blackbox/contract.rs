@@ -7,7 +7,7 @@ use regex::Regex;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, Reply, reply, response},
+    api::{Api, Reply, reply},
     workspace::{Route, root, routes},
 };
 
@@ -135,7 +135,7 @@ async fn get(path: &str, headers: &[(&str, &str)]) -> (Reply, usize) {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = response(request).await;
+    let response = request.send().await.unwrap();
     let (url, status, headers) = (response.url().clone(), response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.unwrap();
     let body = Value::from(String::from_utf8_lossy(&bytes));

@@ -9,7 +9,7 @@ use std::{
 
 use object::{Endianness, elf, read::elf::ElfFile64};
 use serde_json::{Value, json};
-use tests::template::Template;
+use tests::template::template;
 
 /// The C library of Amazon Linux 2023.
 const GLIBC: (u32, u32) = (2, 34);
@@ -53,7 +53,7 @@ fn needs(program: &[u8]) -> (Vec<String>, Vec<(u32, u32)>) {
 #[test]
 #[ignore = "looks at a release build: `make test-sam` makes one"]
 fn no_function_asks_for_more_than_the_system_has() {
-    for function in Template::read().functions() {
+    for function in template().functions() {
         let program = fs::read(build_of(&function.logical_id).join("bootstrap")).unwrap();
         let (libraries, versions) = needs(&program);
         for library in libraries {

@@ -7,7 +7,7 @@ use std::{
 
 use cargo_metadata::{DependencyKind, Metadata, Package};
 use tests::{
-    template::Template,
+    template::{self, template},
     workspace::{Route, metadata, root, routes},
 };
 
@@ -79,7 +79,7 @@ fn each_outside_world_is_known_on_its_own_floor_alone() {
 fn every_list_of_the_routes_is_the_same_list() {
     let router = routes();
     assert_eq!(routes_of_the_readme(), router, "the table in README.md, against the router in Cargo.toml");
-    assert_eq!(Template::read().routes(), router, "template.yaml, against the router in Cargo.toml");
+    assert_eq!(template::routes(&template()), router, "template.yaml, against the router in Cargo.toml");
 
     let metadata = metadata();
     let functions = packages_in(&metadata, "functions");

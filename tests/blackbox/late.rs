@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, PASSWORD, Reply, User, fresh_email, reply, response},
+    api::{Api, PASSWORD, Reply, User, fresh_email, reply},
     database::{connect, counts_for, direct_url, set_signin_failures},
     relay::{Hold, Relay},
     watch::{Settings, Watch},
@@ -100,10 +100,9 @@ async fn nor_does_one_of_which_a_part_was_there_in_time() {
     let description = "\u{1F980}".repeat(5000);
     for bytes in [1_000, 17_000] {
         let old = json!({"title": "old", "description": description});
-        // `cargo lambda watch` (1.9.2) breaks off an answer of this length now and then.
         let request = late.user.api.request(Method::PUT, &late.user.path(&path)).bearer_auth(&late.user.token);
         late.relay.hold(Some(Hold::next_but(bytes)));
-        response(request.json(&old)).await;
+        reply(request.json(&old)).await.expect(200);
         late.relay.until_held().await;
         assert_eq!(late.elsewhere.get(&path).await.expect(200).body["title"], "old", "after {bytes} bytes");
         late.elsewhere.put(&path, &json!({"title": "new"})).await.expect(200);

@@ -11,6 +11,7 @@ mod contract;
 mod deployed;
 mod docs;
 mod events;
+mod gateway;
 mod house;
 mod late;
 mod logs;

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tests::{
-    template::{Function, Template},
+    template::{Function, routes_of, template},
     workspace::{root, routes},
 };
 
@@ -60,7 +60,7 @@ fn parameter_of(policy: &Value) -> String {
 
 #[test]
 fn a_function_can_read_the_settings_that_its_state_reads_and_no_others() {
-    let template = Template::read();
+    let template = template();
     let states = settings_by_state();
     assert!(states["Issuer"].contains("JWT_SIGNING_KEY"), "{states:?}");
     let policies: BTreeMap<&String, String> = template
@@ -68,7 +68,7 @@ fn a_function_can_read_the_settings_that_its_state_reads_and_no_others() {
         .map(|(name, properties)| (name, parameter_of(properties)))
         .collect();
     for function in template.functions() {
-        let source = source_of(&function);
+        let source = source_of(function);
         let state = between(&source, "async fn handle(", ", ").split_once(": &").unwrap().1;
         let settings = states.get(state).unwrap_or_else(|| panic!("{state} is not in shared/api/src/state.rs"));
         let named: BTreeMap<String, String> = settings
@@ -85,7 +85,7 @@ fn a_function_can_read_the_settings_that_its_state_reads_and_no_others() {
 
 #[test]
 fn only_signin_can_read_the_signing_key() {
-    let template = Template::read();
+    let template = template();
     let functions = template.functions();
     let with_key = functions.iter().filter(|function| function.policies().contains("ReadSigningKey"));
     assert_eq!(with_key.map(|function| function.name.as_str()).collect::<Vec<_>>(), ["signin"]);
@@ -98,7 +98,7 @@ fn a_request_ends_before_its_function_and_a_function_before_the_gateway() {
     let budget: u64 = between(&source("shared/api/src/serve.rs"), "const BUDGET: Duration = Duration::from_secs(", ")")
         .parse()
         .unwrap();
-    for function in Template::read().functions() {
+    for function in template().functions() {
         let timeout = function.properties["Timeout"].as_u64().unwrap();
         assert!(budget < timeout && timeout < GATEWAY_TIMEOUT, "{}: {budget}, {timeout}", function.name);
     }
@@ -106,8 +106,8 @@ fn a_request_ends_before_its_function_and_a_function_before_the_gateway() {
 
 #[test]
 fn functions_that_hash_a_password_have_a_whole_processor() {
-    for function in Template::read().functions() {
-        let source = source_of(&function);
+    for function in template().functions() {
+        let source = source_of(function);
         let hashes = source.contains("auth::hash(") || source.contains("auth::verify(");
         let memory = function.properties["MemorySize"].as_u64().unwrap();
         assert_eq!(memory >= WHOLE_PROCESSOR, hashes, "{} has {memory} MB", function.name);
@@ -119,8 +119,8 @@ fn the_costs_are_of_the_memory_that_the_functions_have() {
     let costs = source("tools/operate/src/costs.rs");
     let memory = |name: &str| between(&costs, &format!("const {name}: f64 = "), ".0;").parse::<u64>().unwrap();
     let hashing = between(&costs, "const HASHING: [&str; 3] = [", "];");
-    for function in Template::read().functions() {
-        for route in function.routes() {
+    for function in template().functions() {
+        for route in routes_of(function) {
             let hashes = hashing.contains(&format!("\"{} {}\"", route.method, route.path));
             let expected = memory(if hashes { "HASHING_MEMORY" } else { "MEMORY" });
             assert_eq!(function.properties["MemorySize"].as_u64(), Some(expected), "{route:?}");
@@ -130,14 +130,14 @@ fn the_costs_are_of_the_memory_that_the_functions_have() {
 
 #[test]
 fn a_function_is_called_what_its_binary_is_called() {
-    for function in Template::read().functions() {
+    for function in template().functions() {
         assert_eq!(function.logical_id.to_lowercase(), function.name.replace('-', ""));
     }
 }
 
 #[test]
 fn the_errors_of_every_function_raise_an_alarm() {
-    let template = Template::read();
+    let template = template();
     let mut watched = BTreeSet::new();
     for (name, alarm) in template.resources("AWS::CloudWatch::Alarm") {
         let metrics = alarm["Metrics"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -149,12 +149,12 @@ fn the_errors_of_every_function_raise_an_alarm() {
         }
         assert_eq!(alarm["AlarmActions"], json!([{"Ref": "Alarms"}]), "{name}");
     }
-    assert_eq!(watched, template.functions().into_iter().map(|function| function.logical_id).collect());
+    assert_eq!(watched, template.functions().iter().map(|function| function.logical_id.clone()).collect());
 }
 
 #[test]
 fn alarms_and_the_dashboard_show_metrics_that_are_written() {
-    let template = Template::read();
+    let template = template();
     let metrics = source("shared/api/src/metrics.rs");
     let written: BTreeSet<&str> =
         metrics.split("values.push((\"").skip(1).map(|metric| metric.split_once('"').unwrap().0).collect();
@@ -180,7 +180,7 @@ fn alarms_and_the_dashboard_show_metrics_that_are_written() {
 
 #[test]
 fn the_gateway_lets_pages_use_every_method_there_is() {
-    let template = Template::read();
+    let template = template();
     let gateway = template.properties("Api");
     let methods: BTreeSet<String> = routes().into_iter().map(|route| route.method).collect();
     let allowed = gateway["CorsConfiguration"]["AllowMethods"].as_array().unwrap();
@@ -189,7 +189,7 @@ fn the_gateway_lets_pages_use_every_method_there_is() {
 
 #[test]
 fn a_route_with_a_limit_of_its_own_exists() {
-    let template = Template::read();
+    let template = template();
     let keys: BTreeSet<String> = routes().iter().map(|route| format!("{} {}", route.method, route.path)).collect();
     let limited = template.properties("Api")["RouteSettings"].as_object().unwrap();
     assert!(limited.keys().all(|key| keys.contains(key)), "{limited:?}");

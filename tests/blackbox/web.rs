@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::{Response, header::HeaderMap};
-use tests::api::{Api, response};
+use tests::api::Api;
 
 async fn get(path: &str, headers: &[(&str, &str)]) -> Response {
     let mut request = Api::shared().request(reqwest::Method::GET, path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    response(request).await
+    request.send().await.expect("a reply")
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

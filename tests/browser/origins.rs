@@ -5,13 +5,14 @@ use tests::{
     api::{Api, PASSWORD, fresh_email},
     browser::browse,
     database::set_signin_failures,
-    origins::{elsewhere, gateway},
+    origins::elsewhere,
+    watch::{Settings, Watch},
 };
 
 #[tokio::test]
 async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_needs() {
-    let (origin, stranger, email) = (elsewhere().await, elsewhere().await, fresh_email());
-    let api = gateway(&origin).await + "/";
+    let (origin, email) = (elsewhere().await, fresh_email());
+    let api = Api::shared().url("/");
     browse(async |page| {
         page.open(&origin).await;
         let walk = format!(
@@ -84,17 +85,28 @@ async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_nee
         assert_eq!((&found[0], &found[1]), (&json!(429), &json!(true)));
         let location = found[2].as_str().expect("a location");
         assert!(location.starts_with(&format!("{api}{}", &held_up.path("/tasks/")[1..])), "{location}");
+    })
+    .await;
+}
 
-        // A page of an origin that is not on the list gets nothing.
-        page.open(&stranger).await;
-        let refused = format!(
+#[tokio::test]
+async fn a_page_of_an_origin_that_is_not_on_the_list_gets_nothing() {
+    let (origin, stranger) = (elsewhere().await, elsewhere().await);
+    let watch = Watch::start(&Settings::of_the_stack().open_to(&origin));
+    let user = Api::shared().user().await;
+    browse(async |page| {
+        let sign_in = format!(
             r#"
             const {{ TaskApi, NoAnswer }} = await import("/api.js");
-            const error = await new TaskApi({}).signIn("ada@example.com", "{PASSWORD}").catch((error) => error);
-            return error instanceof NoAnswer;"#,
-            json!(api)
+            const [base, email, password] = {};
+            const outcome = await new TaskApi(base).signIn(email, password).catch((error) => error);
+            return outcome instanceof NoAnswer;"#,
+            json!([watch.api.url("/"), user.email, PASSWORD])
         );
-        assert_eq!(page.run_async(&refused).await, true);
+        for (page_of, is_refused) in [(&origin, false), (&stranger, true)] {
+            page.open(page_of).await;
+            assert_eq!(page.run_async(&sign_in).await, is_refused, "{page_of}");
+        }
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! The processes of `cargo lambda watch`: the emulator and the functions.
+//! The processes of an API: the gateway, the emulator and the functions.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// The emulator and all its descendants.
+    /// The gateway and all its descendants.
     pub(crate) fn of(watch: &Watch) -> Self {
         let mut system = System::new().unwrap();
         let what = ProcessRefreshKind::nothing().with_memory().without_tasks();

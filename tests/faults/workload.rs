@@ -19,7 +19,7 @@ use tests::{
 };
 use tokio::task::JoinHandle;
 
-/// How many tasks are looked at while others are made. The emulator now and then breaks off an answer that is long.
+/// How many tasks are looked at while others are made.
 const PAGE: usize = 10;
 
 /// Numbers of all clients together.

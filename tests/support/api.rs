@@ -7,8 +7,8 @@ use std::{
 };
 
 use reqwest::{
-    Method, RequestBuilder, Response, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
+    Method, RequestBuilder, Url,
+    header::{AUTHORIZATION, HeaderMap},
 };
 use serde_json::{Value, json};
 
@@ -211,27 +211,10 @@ impl Reply {
     }
 }
 
-/// Sends a request, a GET up to ten times: `cargo lambda watch` (1.9.2) does not wait for all of a function's answer.
-/// When the machine is busy it loses some of those that are longer than a few KiB, and says 500 in its own words.
-pub async fn response(request: RequestBuilder) -> Response {
-    for _ in 1..10 {
-        let Some(once) = request.try_clone() else { break };
-        let Some(Method::GET) = request.try_clone().and_then(|clone| Some(clone.build().ok()?.method().clone())) else {
-            break;
-        };
-        let response = once.send().await.expect("a reply");
-        let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/problem+json");
-        if response.status() != 500 || is_problem {
-            return response;
-        }
-    }
-    request.send().await.expect("a reply")
-}
-
 /// Sends the request. Whatever it is, the reply has the headers all replies have, a problem is a whole problem, and
 /// there is no 500 and nothing of the inside in it.
 pub async fn reply(request: RequestBuilder) -> Reply {
-    let response = response(request).await;
+    let response = request.send().await.expect("a reply");
     let url = response.url().clone();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.expect("a text");

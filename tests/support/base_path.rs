@@ -13,7 +13,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use crate::api::{Api, response};
+use crate::api::Api;
 
 /// A host that has the shared API at `/v1`, and at `/v2` as well, and nothing else.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ async fn forward(State(strayed): State<Strayed>, request: Request) -> Response<B
     for (name, value) in parts.headers.iter().filter(|(name, _)| **name != header::HOST) {
         passed = passed.header(name, value);
     }
-    let answer = response(passed.body(to_bytes(body, usize::MAX).await.expect("a body"))).await;
+    let answer = passed.body(to_bytes(body, usize::MAX).await.expect("a body")).send().await.expect("an answer");
     let mut response = Response::builder().status(answer.status());
     for (name, value) in answer.headers() {
         if name != header::TRANSFER_ENCODING && name != header::CONTENT_LENGTH {

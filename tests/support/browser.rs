@@ -114,25 +114,11 @@ impl Page {
     /// Goes to an address.
     pub async fn open(&self, url: &str) {
         self.driver.goto(url).await.expect("a page");
-        self.reload_what_is_broken().await;
     }
 
     /// Loads the page again.
     pub async fn reload(&self) {
         self.driver.refresh().await.expect("a page");
-        self.reload_what_is_broken().await;
-    }
-
-    /// `cargo lambda watch` (1.9.2) loses some of the longer answers when the machine is busy, and says 500.
-    async fn reload_what_is_broken(&self) {
-        let broken = "return performance.getEntries().some((entry) => entry.responseStatus >= 500)";
-        for _ in 0..10 {
-            if self.run(broken).await == json!(false) {
-                return;
-            }
-            self.driver.refresh().await.expect("a page");
-        }
-        panic!("the page does not load");
     }
 
     /// Opens another tab and turns to it.

@@ -1,4 +1,4 @@
-//! A second `cargo lambda watch`, with settings of a test's own.
+//! A second gateway and `cargo lambda watch`, with settings of a test's own.
 
 use std::{
     collections::BTreeMap,
@@ -18,11 +18,12 @@ use tempfile::TempDir;
 
 use crate::{
     api::{Api, User},
+    database::program,
     relay::Relay,
     workspace::root,
 };
 
-/// How long the emulator may take to listen, or to end.
+/// How long the gateway may take to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The settings of the functions: those of the stack, to begin with.
@@ -31,6 +32,7 @@ pub struct Settings {
     /// Name and value, in the quotes the env file needs.
     variables: BTreeMap<String, String>,
     concurrency: u8,
+    allowed_origins: String,
 }
 
 impl Settings {
@@ -44,7 +46,7 @@ impl Settings {
         let text = fs::read_to_string(file).expect("an env file");
         let variables = text.lines().filter_map(|line| line.split_once('='));
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { variables, concurrency: 1 }
+        Self { variables, concurrency: 1, allowed_origins: "*".to_owned() }
     }
 
     /// A variable's value.
@@ -78,9 +80,16 @@ impl Settings {
         self.concurrency = processes;
         self
     }
+
+    /// With an API that lets in pages of this origin, and of no other.
+    #[must_use]
+    pub fn open_to(mut self, origin: &str) -> Self {
+        origin.clone_into(&mut self.allowed_origins);
+        self
+    }
 }
 
-/// A running emulator; it ends with this value.
+/// A running gateway with its emulator; both end with this value.
 #[derive(Debug)]
 pub struct Watch {
     child: Child,
@@ -98,8 +107,11 @@ impl Watch {
         fs::write(&env_file, lines.collect::<String>()).expect("an env file");
         let log = File::create(folder.path().join("log")).expect("a log");
         let port = free_port();
-        let child = Command::new(env::var_os("CARGO_LAMBDA").expect("CARGO_LAMBDA is not set: `make test` sets it"))
-            .args(["lambda", "watch", "--quiet", "--ignore-changes", "-A", "127.0.0.1", "-P", &port.to_string()])
+        let child = Command::new(program("gateway").expect("the gateway"))
+            .args(["--port", &port.to_string(), "--allowed-origins", &settings.allowed_origins])
+            .args(["--lambda-port", &free_port().to_string(), "--emulator-port", &free_port().to_string(), "--"])
+            .arg(env::var_os("CARGO_LAMBDA").expect("CARGO_LAMBDA is not set: `make test` sets it"))
+            .args(["lambda", "watch", "--quiet", "--ignore-changes"])
             .args(["--concurrency", &settings.concurrency.to_string(), "--env-file"])
             .arg(&env_file)
             .current_dir(root())
@@ -112,11 +124,11 @@ impl Watch {
             .stderr(log)
             .process_group(0)
             .spawn()
-            .expect("cargo lambda watch");
+            .expect("the gateway");
         let watch = Self { child, folder, api: Api::at(&format!("http://127.0.0.1:{port}")) };
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(Instant::now() < deadline, "cargo lambda watch does not listen: {}", watch.output());
+            assert!(Instant::now() < deadline, "the gateway does not listen: {}", watch.output());
             sleep(Duration::from_millis(50));
         }
         watch
@@ -127,7 +139,7 @@ impl Watch {
         Api::shared().user().await.at(&self.api)
     }
 
-    /// All that the functions and the emulator have printed.
+    /// All that the functions, the emulator and the gateway have printed.
     pub fn output(&self) -> String {
         fs::read_to_string(self.log()).unwrap_or_default()
     }
@@ -137,7 +149,7 @@ impl Watch {
         request_lines(&self.output())
     }
 
-    /// The pid of the emulator; the functions' processes are its descendants.
+    /// The pid of the gateway; the emulator and the functions' processes are its descendants.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

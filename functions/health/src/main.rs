@@ -1,4 +1,5 @@
 //! `GET /health`: whether the API and its database are there.
+//! `HEAD /health`: the same, without a body.
 
 use api::{Open, Problem, Request, Response, ok};
 use serde_json::json;

@@ -179,6 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn a_slash_that_was_encoded_is_a_part_of_the_name() {
+        let status = |asset: &str| {
+            let event = json!({"rawPath": format!("/web/{asset}"), "pathParameters": {"asset": asset}});
+            let request = request(event);
+            FILES.serve(&request, "").unwrap_or_else(|problem| problem.respond(&request)).status()
+        };
+        assert_eq!([status("a.png"), status("../a.png"), status("x/a.png")], [200, 404, 404]);
+    }
+
+    #[test]
     fn who_takes_gzip_gets_gzip() {
         for (accepted, coding) in [
             ("gzip, deflate, br", "gzip"),

@@ -1,4 +1,4 @@
-//! The functions under `cargo lambda watch`, and what they are told.
+//! The functions under `cargo lambda watch`, behind the gateway, and what they are told.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
@@ -107,20 +107,29 @@ pub(crate) fn migrate(profile: &Profile, programs: &Path, settings: &Settings, p
     run("role", &[("DATABASE_URL_UNPOOLED", &superuser), ("FUNCTIONS_PASSWORD", &postgres.functions_password)])
 }
 
-/// Starts `cargo lambda watch` and waits until the API answers.
-pub(crate) fn start(profile: &Profile, cargo_lambda: &CargoLambda, stack: &mut Stack) -> Result<()> {
-    let mut watch = cargo_lambda.command();
-    watch.args(watch_arguments(profile)).arg(profile.env_file()).current_dir(&profile.root);
-    hide_settings(&mut watch);
+/// Starts the gateway, which starts `cargo lambda watch`, and waits until the API answers.
+pub(crate) fn start(profile: &Profile, programs: &Path, cargo_lambda: &CargoLambda, stack: &mut Stack) -> Result<()> {
+    let mut gateway = Command::new(programs.join("gateway"));
+    let ports = [
+        ("--port", profile.port),
+        ("--lambda-port", profile.lambda_port()),
+        ("--emulator-port", profile.emulator_port()),
+    ];
+    for (name, port) in ports {
+        gateway.arg(name).arg(port.to_string());
+    }
+    gateway.arg("--").arg(&cargo_lambda.program).args(["lambda", "watch", "--quiet", "--env-file"]);
+    gateway.arg(profile.env_file()).current_dir(&profile.root);
+    hide_settings(&mut gateway);
     let log = match profile.kind {
         Kind::Dev => None,
         Kind::Test | Kind::Faults => {
             // A file that changes while tests run must not restart what they speak to.
-            watch.arg("--ignore-changes");
+            gateway.arg("--ignore-changes").env_remove("ALLOWED_ORIGINS");
             Some(profile.log("functions"))
         }
     };
-    stack.start("cargo lambda watch", &mut watch, log)?;
+    stack.start("the gateway", &mut gateway, log)?;
 
     wait_for_health(profile, stack, Duration::from_secs(60))
 }
@@ -136,12 +145,6 @@ pub(crate) fn wait_for_health(profile: &Profile, stack: &mut Stack, patience: Du
         Some(status) if status != 200 => waited.with_context(|| format!("the last answer was {status}")),
         _ => waited,
     }
-}
-
-/// All but the path of the env file, which is given in its own way here and to the user.
-pub(crate) fn watch_arguments(profile: &Profile) -> Vec<String> {
-    let port = profile.port.to_string();
-    ["watch", "--quiet", "-A", "127.0.0.1", "-P", &port, "--env-file"].map(str::to_owned).into()
 }
 
 /// The status of `GET /health`. The first call starts the function, so it may take its time.

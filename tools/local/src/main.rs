@@ -1,4 +1,5 @@
-//! The local stack: PostgreSQL behind PgBouncer, both speaking TLS, and the functions under `cargo lambda watch`.
+//! The local stack: PostgreSQL behind PgBouncer, both speaking TLS, and the functions under `cargo lambda watch`,
+//! behind a gateway.
 //!
 //! It is the cloud's shape on one machine. Everything listens on 127.0.0.1 and keeps its files below `.local/`.
 //! This process starts the parts, and stops all of them when it is told to end or when one of them dies.
@@ -44,10 +45,10 @@ use crate::tools::Tools;
 struct Arguments {
     #[command(subcommand)]
     command: Option<Action>,
-    /// The API's port under `dev` and `db`; the next two are the pooler's and PostgreSQL's.
+    /// The API's port under `dev` and `db`; the next four are the pooler's, PostgreSQL's, Lambda's and its emulator's.
     #[arg(long, env = "DEV_PORT", default_value_t = 9000, global = true)]
     dev_port: u16,
-    /// The same under `test`; three more are for `faults`.
+    /// The same under `test`; five more are for `faults`.
     #[arg(long, env = "TEST_PORT", default_value_t = 9100, global = true)]
     test_port: u16,
 }
@@ -120,7 +121,7 @@ fn main() -> ExitCode {
         Action::Db => db(&Profile::new(Kind::Dev, arguments.dev_port)?),
         Action::Run { command } => run(&Profile::new(Kind::Test, arguments.test_port)?, &mut to_run(&command)?),
         Action::Test { command } => test(&Profile::new(Kind::Test, arguments.test_port)?, &command),
-        Action::Faults => faults::obey(&Profile::new(Kind::Faults, arguments.test_port.saturating_add(3))?),
+        Action::Faults => faults::obey(&Profile::new(Kind::Faults, arguments.test_port.saturating_add(5))?),
         Action::Tools => Tools::ready(Servant::find()?).map(|_| 0),
         Action::Fuzz { arguments: passed } => fuzz(&Profile::new(Kind::Test, arguments.test_port)?, passed),
         Action::Deny => deny(),
@@ -172,9 +173,9 @@ fn db(profile: &Profile) -> Result<u8> {
     println!(
         "\n  The database is ready. Ctrl-C stops it.\n\
          \n  Next, in another terminal, in {}:\n\
-         \n    {path}cargo lambda {} {}\n",
+         \n    {path}cargo lambda watch --quiet -A 127.0.0.1 -P {} --env-file {}\n",
         profile.root.display(),
-        functions::watch_arguments(profile).join(" "),
+        profile.port,
         relative(&profile.env_file()),
     );
     up.stack.keep()?;
@@ -220,6 +221,7 @@ fn run_told(profile: &Profile, up: &mut Up, command: &mut std::process::Command)
     command
         .envs(&up.settings)
         .env("API_URL", format!("http://127.0.0.1:{}", profile.port))
+        .env("LAMBDA_URL", format!("http://127.0.0.1:{}", profile.lambda_port()))
         .env("API_LOG", profile.log("functions"))
         .env("LOCAL_ENV_FILE", profile.env_file())
         .env("CARGO_LAMBDA", &up.tools.cargo_lambda.program)
@@ -372,6 +374,8 @@ fn start_after(profile: &Profile, first: impl FnOnce(&mut Stack) -> Result<Optio
         (profile.port, "the API"),
         (profile.pooler_port(), "PgBouncer"),
         (profile.postgres_port(), "PostgreSQL"),
+        (profile.lambda_port(), "Lambda"),
+        (profile.emulator_port(), "cargo lambda watch"),
     ])?;
 
     let for_containers = first(&mut stack)?;
@@ -403,8 +407,10 @@ fn start_after(profile: &Profile, first: impl FnOnce(&mut Stack) -> Result<Optio
 }
 
 fn with_functions(profile: &Profile, up: &mut Up) -> Result<()> {
-    let Up { stack, tools, .. } = up;
-    step(&format!("functions on 127.0.0.1:{}", profile.port), || functions::start(profile, &tools.cargo_lambda, stack))
+    let Up { stack, tools, programs, .. } = up;
+    step(&format!("functions on 127.0.0.1:{}", profile.port), || {
+        functions::start(profile, programs, &tools.cargo_lambda, stack)
+    })
 }
 
 /// Says what is done while it is done, and then how long it took.

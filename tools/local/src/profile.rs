@@ -43,7 +43,7 @@ impl Kind {
     }
 }
 
-/// Where one stack lives: three ports in a row, and folders that git ignores.
+/// Where one stack lives: five ports in a row, and folders that git ignores.
 pub(crate) struct Profile {
     pub(crate) kind: Kind,
     /// The port of the API.
@@ -63,8 +63,9 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held, never read")] File);
 impl Profile {
     /// Finds the folders of a stack of the checkout that this is run in.
     pub(crate) fn new(kind: Kind, port: u16) -> Result<Self> {
-        if !(1024..=u16::MAX - 2).contains(&port) {
-            bail!("{} is {port}: choose one from 1024 to 65533", kind.port_variable());
+        let highest = u16::MAX - 4;
+        if !(1024..=highest).contains(&port) {
+            bail!("{} is {port}: choose one from 1024 to {highest}", kind.port_variable());
         }
         let root = checkout()?;
         let home = root.join(".local").join(kind.name());
@@ -79,6 +80,16 @@ impl Profile {
 
     pub(crate) fn postgres_port(&self) -> u16 {
         self.port + 2
+    }
+
+    /// Where functions are invoked.
+    pub(crate) fn lambda_port(&self) -> u16 {
+        self.port + 3
+    }
+
+    /// `cargo lambda watch`, behind all that.
+    pub(crate) fn emulator_port(&self) -> u16 {
+        self.port + 4
     }
 
     /// Where people say they want other ports.
@@ -147,7 +158,7 @@ impl Profile {
                     _ => format!("cannot be used ({error})"),
                 };
                 bail!(
-                    "port {port}, for {whose}, {problem}: set {} to another port (it and the next two are taken)",
+                    "port {port}, for {whose}, {problem}: set {} to another port (it and the next four are taken)",
                     self.port_variable()
                 );
             }

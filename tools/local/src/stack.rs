@@ -180,7 +180,7 @@ fn end_child(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Ends a part. To PostgreSQL, PgBouncer and cargo-lambda alike SIGINT says: stop now, and cleanly.
+/// Ends a part. To PostgreSQL, PgBouncer and the gateway alike SIGINT says: stop now, and cleanly.
 fn end(process: Process) {
     end_tree(process, Signal::INT);
 }

@@ -1,0 +1,143 @@
+//! `template.yaml` as SAM reads it: its functions, with what is said for all of them applied to each.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use anyhow::{Context, Result, bail, ensure};
+use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use serde_json::{Map, Value, json};
+
+/// The template as JSON, where CloudFormation's `!Ref X` is `{"Ref": "X"}`.
+#[derive(Clone, Debug)]
+pub struct Template {
+    json: Value,
+    functions: Vec<Function>,
+}
+
+/// A function of the template.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The binary it runs, which is what the function is called.
+    pub name: String,
+    /// What the template calls it.
+    pub logical_id: String,
+    /// Its properties.
+    pub properties: Value,
+    /// What it answers.
+    pub routes: Vec<Route>,
+}
+
+/// A method on a path that a function answers.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The method.
+    pub method: String,
+    /// The path, with its parameters by name: `/users/{user_id}`.
+    pub path: String,
+}
+
+impl Template {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be read, is not YAML, or a function of it lacks its binary or has an event that is no route.
+    pub fn read(file: &Path) -> Result<Self> {
+        let read = || {
+            let documents = Yaml::load_from_str(&fs::read_to_string(file)?)?;
+            let [document] = &documents[..] else { bail!("one document is expected") };
+            Self::parse(to_json(document)?)
+        };
+        read().with_context(|| format!("cannot read {}", file.display()))
+    }
+
+    fn parse(json: Value) -> Result<Self> {
+        let functions = resources(&json, "AWS::Serverless::Function").map(|(logical_id, resource)| {
+            let mut properties = json["Globals"]["Function"].clone();
+            merge(&mut properties, &resource["Properties"]);
+            let parse = || {
+                let name = text(&resource["Metadata"]["BuildProperties"]["Binary"])?;
+                let events = properties["Events"].as_object().context("no events")?.values();
+                Ok::<_, anyhow::Error>((name, events.map(route).collect::<Result<_>>()?))
+            };
+            let (name, routes) = parse().with_context(|| format!("the function {logical_id}"))?;
+            Ok(Function { name, logical_id: logical_id.clone(), properties, routes })
+        });
+        let functions = functions.collect::<Result<_>>()?;
+        Ok(Self { json, functions })
+    }
+
+    /// The properties of a resource that is no function.
+    pub fn properties(&self, logical_id: &str) -> &Value {
+        &self.json["Resources"][logical_id]["Properties"]
+    }
+
+    /// The properties of all resources of a type, by their names.
+    pub fn resources(&self, kind: &str) -> impl Iterator<Item = (&String, &Value)> {
+        resources(&self.json, kind).map(|(logical_id, resource)| (logical_id, &resource["Properties"]))
+    }
+
+    /// Every function.
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+}
+
+impl Function {
+    /// The names of the policies it has.
+    pub fn policies(&self) -> BTreeSet<String> {
+        let policies = self.properties["Policies"].as_array().into_iter().flatten();
+        policies.filter_map(|policy| text(&policy["Ref"]).ok()).collect()
+    }
+
+    /// A variable of its environment; null when it is not declared.
+    pub fn variable(&self, name: &str) -> &Value {
+        &self.properties["Environment"]["Variables"][name]
+    }
+}
+
+fn resources<'a>(json: &'a Value, kind: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let resources = json["Resources"].as_object().into_iter().flatten();
+    resources.filter(move |(_, resource)| resource["Type"] == kind)
+}
+
+fn route(event: &Value) -> Result<Route> {
+    let properties = &event["Properties"];
+    let is_route = event["Type"] == "HttpApi" && properties["ApiId"] == json!({"Ref": "Api"});
+    ensure!(is_route, "an event that is no route of Api: {event}");
+    Ok(Route { method: text(&properties["Method"])?, path: text(&properties["Path"])? })
+}
+
+fn text(value: &Value) -> Result<String> {
+    Ok(value.as_str().with_context(|| format!("a text is expected, not {value}"))?.to_owned())
+}
+
+/// What is said of one function goes before what is said of all.
+fn merge(all: &mut Value, own: &Value) {
+    match (all, own) {
+        (Value::Object(all), Value::Object(own)) => {
+            for (name, value) in own {
+                merge(all.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (all, own) => *all = own.clone(),
+    }
+}
+
+fn to_json(yaml: &Yaml) -> Result<Value> {
+    Ok(match yaml {
+        Yaml::Value(Scalar::Null) => Value::Null,
+        Yaml::Value(Scalar::Boolean(value)) => json!(value),
+        Yaml::Value(Scalar::Integer(value)) => json!(value),
+        Yaml::Value(Scalar::FloatingPoint(value)) => json!(value.0),
+        Yaml::Value(Scalar::String(value)) => json!(value),
+        Yaml::Sequence(items) => Value::Array(items.iter().map(to_json).collect::<Result<_>>()?),
+        Yaml::Mapping(entries) => {
+            let entries = entries.iter().map(|(name, value)| Ok((text(&to_json(name)?)?, to_json(value)?)));
+            Value::Object(entries.collect::<Result<_>>()?)
+        }
+        Yaml::Tagged(tag, value) => {
+            let name = if tag.suffix == "Ref" { tag.suffix.clone() } else { format!("Fn::{}", tag.suffix) };
+            Value::Object(Map::from_iter([(name, to_json(value)?)]))
+        }
+        Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => bail!("not for CloudFormation: {yaml:?}"),
+    })
+}
