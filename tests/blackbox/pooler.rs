@@ -8,15 +8,13 @@ use tests::{
     database::{column, connect, superuser_url},
     watch::Settings,
 };
-use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
+use tokio_postgres::{SimpleQueryMessage, error::SqlState};
+
+use crate::secrets::superuser;
 
 /// The functions' own address.
 fn pooled() -> Url {
     Settings::of_the_stack().get("DATABASE_URL").parse().unwrap()
-}
-
-async fn superuser() -> Client {
-    connect(&superuser_url().unwrap()).await.unwrap()
 }
 
 #[tokio::test]
