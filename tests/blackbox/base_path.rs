@@ -3,7 +3,7 @@
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, PASSWORD, fresh_email, reply},
+    api::{Api, PASSWORD, fresh_email, invoke, reply},
     base_path::Host,
     operate::smoke,
 };
@@ -66,12 +66,6 @@ async fn the_smoke_test_passes_behind_a_base_path() {
     let host = Host::start().await;
     smoke(&Api::at(&host.url("/v1"))).await.succeeded();
     host.assert_nobody_strayed();
-}
-
-/// What a function answers to an event of a gateway's.
-async fn invoke(function: &str, event: &Value) -> Value {
-    let path = format!("/2015-03-31/functions/{function}/invocations");
-    Api::shared().request(Method::POST, &path).json(event).send().await.unwrap().json().await.unwrap()
 }
 
 /// Paths as a function sees them: of the `$default` stage, of another one, and with a slash at the end.

@@ -152,13 +152,16 @@ fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal);
 }
 
-/// The first of three free ports in a row, below those that the system gives out.
+/// What a stack takes: its `DEV_PORT` and those after it.
+const PORTS: u16 = 5;
+
+/// The first of the free ports in a row that a stack takes, below those that the system gives out.
 fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 1000 * 10).unwrap();
     loop {
-        let port = 15_000 + (start + NEXT.fetch_add(3, Ordering::Relaxed)) % 10_000;
-        if (port..port + 3).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+        let port = 15_000 + (start + NEXT.fetch_add(PORTS, Ordering::Relaxed)) % 10_000;
+        if (port..port + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return port;
         }
     }

@@ -1,17 +1,12 @@
 //! Events as only a gateway sends them: past what an HTTP client can say.
 
-use std::env;
-
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tests::api::{Api, PASSWORD, User, fresh_email};
 
 /// Hands a function an event; its answer must be one.
 async fn invoke(function: &str, event: &Value) -> Value {
-    let lambda = Api::at(&env::var("LAMBDA_URL").expect("LAMBDA_URL is not set: `make test` sets it"));
-    let path = format!("/2015-03-31/functions/{function}/invocations");
-    let response = lambda.request(reqwest::Method::POST, &path).json(event).send().await.unwrap();
-    let answer: Value = response.json().await.unwrap();
+    let answer = tests::api::invoke(function, event).await;
     let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{event}\n{answer}"));
     assert!([200, 201, 204, 400, 401, 403, 409, 413, 415, 422, 429].contains(&status), "{event}\n{answer}");
     assert_eq!(answer["headers"]["cache-control"], "no-store", "{event}\n{answer}");

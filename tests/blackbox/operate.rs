@@ -512,8 +512,9 @@ async fn the_watch_gives_a_database_up_that_does_not_answer() {
     }
 
     // What every name in a query is looked up in.
-    let superuser = checkout.database.url_with(|url| url.set_username("postgres").unwrap());
-    let holder = tests::database::connect(&superuser).await.unwrap();
+    let mut superuser: reqwest::Url = superuser_url().unwrap().parse().unwrap();
+    superuser.set_path(checkout.database.name());
+    let holder = tests::database::connect(superuser.as_str()).await.unwrap();
     holder.batch_execute("BEGIN; LOCK TABLE pg_namespace").await.unwrap();
     let complaint = watch(checkout.database.url(), "10").await;
     assert!(complaint.starts_with("error: Connections: ") && complaint.ends_with("within 10 s"), "{complaint}");

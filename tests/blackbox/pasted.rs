@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tests::{
     api::fresh_email,
     watch::{Settings, Watch},
+    workspace::root,
 };
 
 use crate::secrets::refusal_to_start;
@@ -69,6 +70,26 @@ async fn every_authority_in_the_file_counts() {
     ] {
         let (_folder, settings) = authorities(&before, &after, line_end);
         Watch::start(&settings).api.sign_up(&fresh_email()).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn the_tools_take_the_same_addresses_and_the_same_file() {
+    let another = another_authority();
+    let (_folder, settings) = authorities(&another, "", "\n");
+    let (good, file) = (settings.get("DATABASE_URL_UNPOOLED"), settings.get("DATABASE_CA_FILE"));
+    let url = |parameters: &str| format!("{}?{parameters}", good.split('?').next().unwrap());
+    let run = async |program: &str, argument: &str, url: &str| {
+        let mut command = tokio::process::Command::new(tests::database::program(program).unwrap());
+        command.arg(argument).env("STAGE", "").env("DATABASE_URL_UNPOOLED", url).env("DATABASE_CA_FILE", file);
+        let output = command.current_dir(root()).output().await.unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (program, argument) in [("migrate", "status"), ("operate", "monitor")] {
+        let (done, complaint) = run(program, argument, &url("sslmode=verify-full&sslrootcert=system")).await;
+        assert!(done, "{program}: {complaint}");
+        let (done, complaint) = run(program, argument, &url("sslmode=require&pgbouncer=true")).await;
+        assert!(!done && complaint.contains("\"pgbouncer\""), "{program}: {complaint}");
     }
 }
 

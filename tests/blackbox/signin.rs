@@ -3,10 +3,9 @@
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::{
-    api::{Api, PASSWORD, Reply, fresh_email},
+    api::{Api, PASSWORD, Reply, fresh_email, invoke},
     database::{column, connect, direct_url, set_signin_failures, set_signin_failures_from},
     watch::{Settings, Watch},
 };
@@ -154,14 +153,13 @@ async fn failures_of_yesterday_do_not_count_and_are_swept_away() {
 }
 
 /// Lets a sign-in fail that comes from a network of its own.
-async fn fail_from(network: &str, api: &Api, email: &str) {
+async fn fail_from(network: &str, email: &str) {
     let event = json!({
         "headers": {"content-type": "application/json"},
         "requestContext": {"http": {"sourceIp": network}},
         "body": json!({"email": email, "password": WRONG}).to_string(),
     });
-    let request = api.request(Method::POST, "/2015-03-31/functions/signin/invocations").json(&event);
-    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    let answer = invoke("signin", &event).await;
     assert_eq!(answer["statusCode"], 401, "{answer}");
 }
 
@@ -178,7 +176,7 @@ const ELSEWHERE: &str = "192.0.2.77";
 #[tokio::test]
 async fn an_account_takes_its_failures_along() {
     let user = Api::shared().user().await;
-    fail_from(ELSEWHERE, &user.api, &user.email).await;
+    fail_from(ELSEWHERE, &user.email).await;
     user.api.sign_in(&user.email, WRONG).await.expect(401);
     assert_eq!((failures_of(&user.email).await, failures_from(ELSEWHERE, &user.email).await), (vec![1, 2], Some(1)));
     user.delete("").await.expect(204);
@@ -188,14 +186,14 @@ async fn an_account_takes_its_failures_along() {
 #[tokio::test]
 async fn a_sign_up_starts_without_failures_and_one_that_is_refused_clears_none() {
     let (api, email) = (Api::shared(), fresh_email());
-    fail_from(ELSEWHERE, &api, &email).await;
+    fail_from(ELSEWHERE, &email).await;
     set_signin_failures(&email, 10, 100, IN_A_MINUTE).await;
     api.sign_in(&email, PASSWORD).await.expect(429);
     api.sign_up(&email).await.expect(201);
     assert_eq!((failures_of(&email).await, failures_from(ELSEWHERE, &email).await), (vec![], None));
     api.sign_in(&email, PASSWORD).await.expect(200);
 
-    fail_from(ELSEWHERE, &api, &email).await;
+    fail_from(ELSEWHERE, &email).await;
     api.sign_up(&email).await.expect(409);
     assert_eq!(failures_from(ELSEWHERE, &email).await, Some(1));
 }
@@ -204,7 +202,7 @@ async fn a_sign_up_starts_without_failures_and_one_that_is_refused_clears_none()
 async fn an_address_that_an_account_leaves_or_comes_to_starts_without_failures() {
     let (user, new) = (Api::shared().user().await, fresh_email());
     for email in [&user.email, &new] {
-        fail_from(ELSEWHERE, &user.api, email).await;
+        fail_from(ELSEWHERE, email).await;
     }
     let change_to = async |email: &str| user.put("", &json!({"current_password": PASSWORD, "email": email})).await;
     change_to(&user.email).await.expect(200);
@@ -215,7 +213,7 @@ async fn an_address_that_an_account_leaves_or_comes_to_starts_without_failures()
     }
 
     let other = user.api.user().await;
-    fail_from(ELSEWHERE, &user.api, &other.email).await;
+    fail_from(ELSEWHERE, &other.email).await;
     change_to(&other.email).await.expect(409);
     assert_eq!(failures_from(ELSEWHERE, &other.email).await, Some(1));
 }

@@ -82,6 +82,14 @@ impl Api {
     }
 }
 
+/// Hands a function an event of a gateway's; what it answers.
+pub async fn invoke(function: &str, event: &Value) -> Value {
+    let lambda = Api::at(&env::var("LAMBDA_URL").expect("LAMBDA_URL is not set: `make test` sets it"));
+    let path = format!("/2015-03-31/functions/{function}/invocations");
+    let answer = lambda.request(Method::POST, &path).json(event).send().await.expect("an answer");
+    answer.json().await.expect("JSON")
+}
+
 /// Two new users of the shared API, signed in.
 pub async fn two_users() -> (User, User) {
     let api = Api::shared();

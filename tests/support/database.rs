@@ -60,10 +60,8 @@ pub async fn connect(url: &str) -> Result<Client> {
 
 /// Connects over TLS, verified against another authority than the stack's.
 pub async fn connect_trusting(ca_file: &Path, url: &str) -> Result<Client> {
-    let ca = native_tls::Certificate::from_pem(&fs::read(ca_file)?)?;
-    let tls = native_tls::TlsConnector::builder().add_root_certificate(ca).build()?;
-    let tls = postgres_native_tls::MakeTlsConnector::new(tls);
-    let (client, connection) = tokio::time::timeout(PATIENCE, tokio_postgres::connect(url, tls)).await??;
+    let config = db::Config::new(url, Some(&fs::read(ca_file)?))?;
+    let (client, connection) = tokio::time::timeout(PATIENCE, config.connect()).await??;
     tokio::spawn(connection);
     Ok(client)
 }

@@ -149,6 +149,14 @@ impl Config {
         self.postgres.get_dbname().unwrap_or(self.user())
     }
 
+    /// The same server, with the same role, and another database.
+    #[must_use]
+    pub fn at_database(&self, name: &str) -> Self {
+        let mut other = self.clone();
+        other.postgres.dbname(name);
+        other
+    }
+
     /// Whether both lead to the same place, as the same role, with the same password.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.postgres == other.postgres

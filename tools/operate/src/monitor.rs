@@ -1,13 +1,12 @@
 //! What the database tells about itself: the queries in `monitoring/`, as tables, each with what to look for.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use comfy_table::{ContentArrangement, Table, presets};
-use native_tls::{Certificate, TlsConnector};
-use postgres_native_tls::MakeTlsConnector;
+use db::Config;
 use tokio::time::timeout;
-use tokio_postgres::{Client, Config, Error, SimpleQueryMessage, config::SslMode, error::SqlState};
+use tokio_postgres::{Client, Error, SimpleQueryMessage, error::SqlState};
 
 use crate::{
     secrets,
@@ -33,20 +32,18 @@ pub(crate) async fn run(url: Option<String>, stage: Option<Stage>, patience: Dur
             let stored = store.read([Setting::DatabaseUrlUnpooled]).await?.remove(&Setting::DatabaseUrlUnpooled);
             stored.with_context(|| format!("{} is not stored", store.name(Setting::DatabaseUrlUnpooled)))?.value
         }
-        (None, Some(url)) => url.trim().to_owned(),
+        (None, Some(url)) => url,
         (None, None) => bail!("no database is named: set STAGE or DATABASE_URL_UNPOOLED"),
     };
-    // The parser's own words may quote the address.
-    let config: Config = url.parse().ok().context("the address of the database cannot be read")?;
+    let authorities = secrets::authorities()?;
+    let config = Config::new(&url, authorities.as_deref()).context("the address of the database")?;
     let client = connect(&config, patience).await?;
     for sql in QUERIES {
         let (title, rest) = comment(sql);
         println!("\n{title}\n");
         let answer = match ask(&client, sql, patience).await.context(title.clone())? {
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
-                let mut elsewhere = config.clone();
-                elsewhere.dbname(ELSEWHERE);
-                match connect(&elsewhere, patience).await {
+                match connect(&config.at_database(ELSEWHERE), patience).await {
                     Ok(client) => ask(&client, sql, patience).await.context(title.clone())?,
                     Err(_) => Err(error),
                 }
@@ -65,17 +62,8 @@ pub(crate) async fn run(url: Option<String>, stage: Option<Stage>, patience: Dur
     Ok(())
 }
 
-/// Connects over verified TLS, whatever the address asks for.
 async fn connect(config: &Config, patience: Duration) -> anyhow::Result<Client> {
-    let mut tls = TlsConnector::builder();
-    if let Some(file) = secrets::ca_file() {
-        let pem = fs::read(&file).with_context(|| format!("cannot read {} (DATABASE_CA_FILE)", file.display()))?;
-        tls.add_root_certificate(Certificate::from_pem(&pem)?);
-    }
-    let mut config = config.clone();
-    config.ssl_mode(SslMode::Require);
-    let connection = timeout(patience, config.connect(MakeTlsConnector::new(tls.build()?))).await;
-    let connection = connection.ok().with_context(|| unanswered(patience))?;
+    let connection = timeout(patience, config.connect()).await.ok().with_context(|| unanswered(patience))?;
     let (client, driver) = connection.context("the database cannot be connected to")?;
     tokio::spawn(driver);
     Ok(client)

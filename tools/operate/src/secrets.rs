@@ -469,7 +469,7 @@ pub(crate) fn ca_file() -> Option<PathBuf> {
 }
 
 /// What is in it.
-fn authorities() -> anyhow::Result<Option<Vec<u8>>> {
+pub(crate) fn authorities() -> anyhow::Result<Option<Vec<u8>>> {
     let Some(file) = ca_file() else { return Ok(None) };
     fs::read(&file).map(Some).with_context(|| format!("cannot read {} (DATABASE_CA_FILE)", file.display()))
 }
