@@ -63,6 +63,12 @@ fn every_operation_says_whether_it_asks_for_a_token_and_what_goes_wrong() {
 }
 
 #[test]
+fn the_document_says_what_a_503_means_for_a_change() {
+    let said = document()["components"]["responses"]["Unavailable"]["description"].as_str().unwrap().to_owned();
+    assert!(said.contains("may have been made or not; it is not made later"), "{said}");
+}
+
+#[test]
 fn the_limits_in_the_document_are_those_of_the_domain() {
     let document = document();
     let schemas = &document["components"]["schemas"];

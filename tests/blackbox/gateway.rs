@@ -145,9 +145,9 @@ async fn a_client_is_known_by_its_own_address_and_by_no_header() {
     // The first wait is a second, which may pass while others are served; each is twice as long as the one before.
     let mut more = 0..10;
     while attempt([127, 0, 0, 1]).await != 429 {
-        more.next().expect("it is never held up");
+        more.next().expect("it never has to wait");
     }
-    assert_eq!(attempt([127, 0, 0, 2]).await, 401, "another client is not held up");
+    assert_eq!(attempt([127, 0, 0, 2]).await, 401, "another client need not wait");
 }
 
 #[tokio::test]

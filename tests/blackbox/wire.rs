@@ -188,7 +188,9 @@ async fn an_outage_shorter_than_the_budget_goes_unnoticed_and_a_longer_one_is_a_
 
     relay.refuse(true);
     relay.cut();
-    assert_eq!(user.get("/tasks").await.expect(503).header("retry-after"), "1");
+    let outage = user.get("/tasks").await.expect(503);
+    assert_eq!(outage.header("retry-after"), "1");
+    assert!(outage.body["detail"].as_str().unwrap().ends_with("it is not made later."), "{outage:?}");
     relay.refuse(false);
     user.get("/tasks").await.expect(200);
 }

@@ -1,4 +1,4 @@
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The server's clock, seen from here: never ahead of it, and behind by no more than an answer took.
 ///
@@ -16,25 +16,27 @@ impl Clock {
         Self { server, read_at: Instant::now() }
     }
 
-    /// What the server's clock says at a moment of ours.
+    /// What the server's clock says at a moment of ours: to the microsecond, as PostgreSQL tells and compares times.
     pub(crate) fn at(&self, moment: Instant) -> SystemTime {
         match moment.checked_duration_since(self.read_at) {
-            Some(later) => self.server + later,
-            None => self.server - self.read_at.duration_since(moment),
+            Some(later) => self.server + whole_micros(later),
+            None => self.server - whole_micros(self.read_at.duration_since(moment)),
         }
     }
 
     /// Reads the clock again: the server named a moment between the sending of a statement and now.
     pub(crate) fn correct(&mut self, server: SystemTime, sent: Instant) {
         let now = Instant::now();
-        *self = Self { server: self.at(now).clamp(server, server + (now - sent)), read_at: now };
+        *self = Self { server: self.at(now).clamp(server, server + whole_micros(now - sent)), read_at: now };
     }
+}
+
+fn whole_micros(time: Duration) -> Duration {
+    time - Duration::from_nanos((time.subsec_nanos() % 1_000).into())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -45,6 +47,8 @@ mod tests {
         let clock = Clock { server: SystemTime::UNIX_EPOCH + 10 * SECOND, read_at: now };
         assert_eq!(clock.at(now + 3 * SECOND), SystemTime::UNIX_EPOCH + 13 * SECOND);
         assert_eq!(clock.at(now - 3 * SECOND), SystemTime::UNIX_EPOCH + 7 * SECOND);
+        let in_between = clock.at(now + Duration::from_nanos(1_999));
+        assert_eq!(in_between, SystemTime::UNIX_EPOCH + 10 * SECOND + Duration::from_micros(1));
     }
 
     #[test]

@@ -234,7 +234,8 @@ impl Database {
                     }
                 }
                 Verdict::PerhapsRefused => {
-                    let renewed = timeout(RENEW_ON_SUSPICION, self.renewed_since(begun)).await;
+                    let until = attempts.deadline().min(Instant::now() + RENEW_ON_SUSPICION);
+                    let renewed = timeout_at(until.into(), self.renewed_since(begun)).await;
                     if probes && refused && !renewed.unwrap_or(false) {
                         break;
                     }
