@@ -209,6 +209,13 @@ impl Database {
         Ok(())
     }
 
+    /// Ends the turn of this process, however it went. By itself the lock ends with the session, which the server may
+    /// notice only when this process is gone and the next one looks.
+    pub(crate) async fn unlock(&self) {
+        // A session that is broken has lost it.
+        let _ = self.texts("SELECT 'unlocked' WHERE pg_advisory_unlock($1)", &[(&LOCK, Type::INT8)]).await;
+    }
+
     /// Whether another process has the lock.
     pub(crate) async fn is_locked(&mut self) -> anyhow::Result<bool> {
         let locked = "

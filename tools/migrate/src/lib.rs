@@ -48,6 +48,12 @@ impl Migrations {
     pub async fn up(&self, database: &mut Database, patience: Duration, out: &mut impl Write) -> anyhow::Result<()> {
         // The plan is made under the lock: whoever held it before may have applied some.
         database.lock(patience).await?;
+        let done = self.apply_pending(database, out).await;
+        database.unlock().await;
+        done
+    }
+
+    async fn apply_pending(&self, database: &mut Database, out: &mut impl Write) -> anyhow::Result<()> {
         for file in self.pending(database, out).await? {
             let took = database.apply(file).await?;
             writeln!(out, "{} applied in {} ms", file.name, took.as_millis())?;

@@ -114,6 +114,12 @@ impl Database {
     pub async fn make_role(&mut self, password: &str) -> anyhow::Result<String> {
         check_password(password)?;
         self.lock(LOCK_PATIENCE).await?;
+        let done = self.make_under_lock(password).await;
+        self.unlock().await;
+        done
+    }
+
+    async fn make_under_lock(&mut self, password: &str) -> anyhow::Result<String> {
         let role = self.role_name().await?;
         ensure!(
             role.len() <= NAME_LIMIT,
