@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::{
     api::{Api, Reply, User},
+    database::{Migrate, direct_url, migrations},
     proxy::{Moment, Proxy},
     store::ParameterStore,
     watch::{Settings, Watch},
@@ -191,6 +192,17 @@ async fn a_compute_that_is_not_reached_at_first_is_asked_again() {
     behind.user.get("").await.expect(200);
     assert_eq!(behind.proxy.refusals(), 2);
     assert_eq!(behind.causes(), ["SQLSTATE XX000: Couldn't connect to compute node"; 2]);
+}
+
+#[tokio::test]
+async fn the_migrator_waits_for_a_compute_that_is_not_reached_at_first() {
+    let (proxy, url) = Proxy::before(&direct_url().unwrap()).await;
+    for (moment, refusals) in [(Moment::Startup, 2), (Moment::Compute, 4)] {
+        proxy.refuse_next(2, moment, PASSING);
+        let status = Migrate::new(&url, &migrations()).unwrap().run(&["status"]).await.unwrap();
+        status.success().unwrap();
+        assert_eq!(proxy.refusals(), refusals);
+    }
 }
 
 #[tokio::test]
