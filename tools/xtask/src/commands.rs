@@ -58,13 +58,13 @@ pub(crate) async fn run(profile: &Profile, supervisor: &Supervisor, command: &mu
 pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &mut Command) -> Result<u8> {
     let browser = tools::browser().await?;
     command
-        .env("MOTO_SERVER", tools::moto_server().await?)
-        .env("SCHEMATHESIS", tools::schemathesis().await?.join("schemathesis"))
+        .env("MOTO_SERVER", tools::MOTO.program().await?)
+        .env("SCHEMATHESIS", tools::SCHEMATHESIS.program().await?)
         .env("CHROMIUM", browser.program)
         .env("CHROMEDRIVER", browser.driver)
         .env("AXE", browser.axe)
         .env("SCREENSHOTS", profile.home.join("screenshots"));
-    if let Some(ip) = tools::ip().await? {
+    if let Some(ip) = tools::ip().await {
         command.env("IP", ip);
     }
     run(profile, supervisor, command).await
@@ -73,7 +73,7 @@ pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &m
 /// Looks for events that the functions cannot answer. Without a sanitizer, which needs a nightly toolchain: the project
 /// has no unsafe code.
 pub(crate) async fn fuzz(profile: &Profile, supervisor: &Supervisor, arguments: &[OsString]) -> Result<u8> {
-    let mut fuzz = Command::new(tools::cargo_fuzz().await?);
+    let mut fuzz = Command::new(tools::CARGO_FUZZ.program().await?);
     fuzz.args(["run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none", "events", "--"]);
     fuzz.args(["-dict=tests/fuzz/events.dict", "-max_len=4096"]).args(arguments).current_dir(&profile.root);
     run(profile, supervisor, &mut fuzz).await
@@ -101,9 +101,9 @@ pub(crate) async fn test_sam(profile: &Profile, supervisor: &Supervisor) -> Resu
 
 /// Runs a command with `sam` and a `cargo lambda` that cross-compiles on its PATH. Returns its exit code.
 pub(crate) async fn release(command: &mut Command) -> Result<u8> {
-    let sam = tools::sam().await?;
-    let path = tools::cargo_lambda_with_zig().await?.path()?;
-    let path = std::env::join_paths([sam].into_iter().chain(std::env::split_paths(&path)))?;
+    let sam = tools::SAM.program().await?;
+    let cargo_lambda = tools::cargo_lambda_with_zig().await?;
+    let path = tools::path_with(&[&sam, &cargo_lambda.program])?;
     Ok(process::exit_code(process::run(command.env("PATH", path)).await?))
 }
 

@@ -34,7 +34,6 @@ use tokio::runtime::Runtime;
 use crate::checks::Check;
 use crate::commands::command;
 use crate::profile::{Kind, Profile};
-use crate::server_user::ServerUser;
 use crate::supervisor::Supervisor;
 use crate::tools::Tools;
 
@@ -153,7 +152,7 @@ async fn dispatch(
         Action::Run { command: words } => return commands::run(&test()?, supervisor, &mut command(&words)?).await,
         Action::Test { command: words } => return commands::test(&test()?, supervisor, &mut command(&words)?).await,
         Action::Faults => faults::serve(&Profile::new(Kind::Faults, test_port.saturating_add(5))?, supervisor).await?,
-        Action::Tools => drop(Tools::ready(ServerUser::find()?).await?),
+        Action::Tools => drop(Tools::ready().await?),
         Action::Check { checks } => checks::run(&checks).await?,
         Action::Fuzz { arguments } => return commands::fuzz(&test()?, supervisor, &arguments).await,
         Action::SamLocal => return commands::sam_local(&dev()?, supervisor).await,

@@ -62,7 +62,7 @@ impl<'a> Stack<'a> {
         }
         profile.check_ports()?;
 
-        let tools = verbose_step("tools", Tools::ready(profile.server_user)).await?;
+        let tools = verbose_step("tools", Tools::ready()).await?;
         let start = async {
             let tls = Tls::in_folder(&profile.data.join("tls"), profile.server_user)?;
             let postgres = Postgres::open(profile, &tools.postgres).await?;
