@@ -30,9 +30,11 @@ pub(crate) async fn dev(profile: &Profile, supervisor: &Supervisor) -> Result<u8
 /// Runs all but the functions until Ctrl-C.
 pub(crate) async fn db(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
     let stack = Stack::start(profile, supervisor).await?;
-    let cargo_lambda = &stack.tools.cargo_lambda;
-    let path = match cargo_lambda.program.parent() {
-        Some(folder) if !cargo_lambda.on_path => format!("PATH=\"{}:$PATH\" ", folder.display()),
+    let cargo_lambda = Some(&stack.tools.cargo_lambda);
+    let path = match cargo_lambda.and_then(|program| program.parent()) {
+        Some(folder) if tools::CARGO_LAMBDA.on_path().as_ref() != cargo_lambda => {
+            format!("PATH=\"{}:$PATH\" ", folder.display())
+        }
         _ => String::new(),
     };
     let env_file = profile.env_file();
@@ -56,13 +58,12 @@ pub(crate) async fn run(profile: &Profile, supervisor: &Supervisor, command: &mu
 
 /// Runs tests against a fresh stack, with the programs that they need beside it.
 pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &mut Command) -> Result<u8> {
-    let browser = tools::browser().await?;
     command
         .env("MOTO_SERVER", tools::MOTO.program().await?)
         .env("SCHEMATHESIS", tools::SCHEMATHESIS.program().await?)
-        .env("CHROMIUM", browser.program)
-        .env("CHROMEDRIVER", browser.driver)
-        .env("AXE", browser.axe)
+        .env("CHROMIUM", tools::CHROMIUM.program().await?)
+        .env("CHROMEDRIVER", tools::CHROMEDRIVER.program().await?)
+        .env("AXE", tools::AXE.program().await?)
         .env("SCREENSHOTS", profile.home.join("screenshots"));
     if let Some(ip) = tools::ip().await {
         command.env("IP", ip);
@@ -103,7 +104,7 @@ pub(crate) async fn test_sam(profile: &Profile, supervisor: &Supervisor) -> Resu
 pub(crate) async fn release(command: &mut Command) -> Result<u8> {
     let sam = tools::SAM.program().await?;
     let cargo_lambda = tools::cargo_lambda_with_zig().await?;
-    let path = tools::path_with(&[&sam, &cargo_lambda.program])?;
+    let path = tools::path_with(&[&sam, &cargo_lambda])?;
     Ok(process::exit_code(process::run(command.env("PATH", path)).await?))
 }
 

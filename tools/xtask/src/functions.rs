@@ -13,7 +13,6 @@ use crate::process::run_quietly;
 use crate::profile::{Kind, Profile};
 use crate::settings::Settings;
 use crate::supervisor::{Supervisor, wait_until};
-use crate::tools::CargoLambda;
 
 /// Brings the schema up to date as its owner, and creates the functions' role as the superuser: an owner that the first
 /// release created may not create roles.
@@ -38,7 +37,7 @@ pub(crate) async fn migrate(
 pub(crate) async fn start(
     profile: &Profile,
     programs: &Path,
-    cargo_lambda: &CargoLambda,
+    cargo_lambda: &Path,
     supervisor: &Supervisor,
 ) -> Result<()> {
     let mut gateway = Command::new(programs.join("gateway"));
@@ -49,7 +48,7 @@ pub(crate) async fn start(
     ] {
         gateway.arg(option).arg(port.to_string());
     }
-    gateway.arg("--").arg(&cargo_lambda.program).args(["lambda", "watch", "--quiet", "--env-file"]);
+    gateway.arg("--").arg(cargo_lambda).args(["lambda", "watch", "--quiet", "--env-file"]);
     gateway.arg(profile.env_file()).current_dir(&profile.root);
     hide_settings(&mut gateway);
     let log = (profile.kind != Kind::Dev).then(|| profile.log("functions"));

@@ -6,20 +6,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_metadata::MetadataCommand;
+use tokio::process::Command;
 
-use crate::{cargo::hide_settings, process::run_checked, tools::cargo_lambda_with_zig};
+use crate::{cargo::hide_settings, process::run_checked, tools};
 
 /// Builds and prints a table of sizes: raw is loaded into memory, zipped is uploaded.
 pub(crate) async fn build(arguments: &[OsString]) -> Result<()> {
     let root = cli::checkout()?;
     let packages = packages(&root)?;
-    let cargo_lambda = cargo_lambda_with_zig().await?;
+    let cargo_lambda = tools::cargo_lambda_with_zig().await?;
     // The second run only packs what the first one built.
     for format in ["binary", "zip"] {
-        let mut build = cargo_lambda.command();
+        let mut build = Command::new(&cargo_lambda);
         hide_settings(&mut build);
-        build.args(["build", "--release", "--output-format", format, "--lambda-dir"]).arg(&packages).args(arguments);
-        run_checked(build.env("PATH", cargo_lambda.path()?).current_dir(&root)).await?;
+        build
+            .args(["lambda", "build", "--release", "--output-format", format, "--lambda-dir"])
+            .arg(&packages)
+            .args(arguments);
+        run_checked(build.env("PATH", tools::path_with(&[&cargo_lambda])?).current_dir(&root)).await?;
     }
     println!("\n  {:<14} {:>9} {:>9}", "function", "raw", "zipped");
     let functions = root.join("functions");

