@@ -5,7 +5,7 @@ use std::time::Duration as StdDuration;
 
 use anyhow::{Context, Result};
 use fs_err as fs;
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use time::{Duration, OffsetDateTime};
 
 use crate::server_user::ServerUser;
@@ -43,6 +43,8 @@ impl Tls {
 /// A certificate and its key, in PEM.
 fn generate() -> Result<(String, String)> {
     let mut params = CertificateParams::new(NAMES.map(str::to_owned))?;
+    // Clients find a certificate that they trust by its name.
+    params.distinguished_name.push(DnType::CommonName, "task-api on localhost");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.not_before = OffsetDateTime::now_utc() - Duration::DAY;
     params.not_after = params.not_before + VALIDITY;
