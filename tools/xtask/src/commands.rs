@@ -1,8 +1,9 @@
 //! What the commands that need a stack do with it.
 
-use std::{ffi::OsString, future::pending, path::Path};
+use std::ffi::OsString;
+use std::future::pending;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::process::Command;
 
 use crate::cargo::cargo;
@@ -114,12 +115,4 @@ pub(crate) fn clean_data(profile: &Profile) -> Result<()> {
     profile.clean()?;
     println!("  removed the data in {}", profile.data.display());
     Ok(())
-}
-
-/// The command of an argument list.
-pub(crate) fn command(words: &[OsString]) -> Result<Command> {
-    let (program, arguments) = words.split_first().context("no command is given")?;
-    let mut command = Command::new(Path::new(program));
-    command.args(arguments);
-    Ok(command)
 }

@@ -9,9 +9,10 @@ use hyper_util::rt::TokioExecutor;
 use tokio::process::Command;
 
 use crate::cargo::hide_settings;
+use crate::postgres::{Postgres, SUPERUSER};
 use crate::process::run_quietly;
 use crate::profile::{Kind, Profile};
-use crate::settings::Settings;
+use crate::settings::{Settings, url};
 use crate::supervisor::{Supervisor, wait_until};
 
 /// Brings the schema up to date as its owner, and creates the functions' role as the superuser: an owner that the first
@@ -20,8 +21,7 @@ pub(crate) async fn migrate(
     profile: &Profile,
     programs: &Path,
     settings: &Settings,
-    superuser_url: &str,
-    functions_password: &str,
+    postgres: &Postgres,
 ) -> Result<()> {
     let run = async |argument: &str, variables: &[(&str, &str)]| {
         let mut migrate = Command::new(programs.join("migrate"));
@@ -30,7 +30,8 @@ pub(crate) async fn migrate(
         run_quietly(&mut migrate, &profile.log(&format!("migrate-{argument}"))).await
     };
     run("up", &[]).await?;
-    run("role", &[("DATABASE_URL_UNPOOLED", superuser_url), ("FUNCTIONS_PASSWORD", functions_password)]).await
+    let superuser = url(SUPERUSER, &postgres.password, profile.postgres_port());
+    run("role", &[("DATABASE_URL_UNPOOLED", &superuser), ("FUNCTIONS_PASSWORD", &postgres.functions_password)]).await
 }
 
 /// Starts the gateway, which starts `cargo lambda watch`, and waits until the API answers.

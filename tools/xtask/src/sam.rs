@@ -47,7 +47,8 @@ pub(crate) async fn start(profile: &Profile, settings: &Settings, tls: &Tls, sup
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let entry = entry?.path();
         if entry.is_dir() {
-            fs::copy(&tls.ca, entry.join(CA)).with_context(|| format!("cannot write into {}", entry.display()))?;
+            fs::copy(&tls.certificate, entry.join(CA))
+                .with_context(|| format!("cannot write into {}", entry.display()))?;
         }
     }
     let variables = profile.home.join("sam.json");

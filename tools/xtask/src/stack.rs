@@ -10,7 +10,7 @@ use crate::cargo::{self, hide_settings};
 use crate::postgres::Postgres;
 use crate::profile::{Kind, Profile};
 use crate::progress::{step, verbose_step};
-use crate::settings::{Settings, settings, superuser_url};
+use crate::settings::{Settings, settings};
 use crate::supervisor::Supervisor;
 use crate::tls::Tls;
 use crate::tools::{Tools, path_with};
@@ -85,8 +85,7 @@ impl<'a> Stack<'a> {
         }
         let programs = verbose_step("build", cargo::build(&profile.root)).await?;
         let settings = settings(profile, &postgres, tools.pgbouncer.is_some(), &tls)?;
-        let superuser = superuser_url(profile, &postgres);
-        let migrate = functions::migrate(profile, &programs, &settings, &superuser, &postgres.functions_password);
+        let migrate = functions::migrate(profile, &programs, &settings, &postgres);
         step("migrations and the functions' role", migrate).await?;
         Ok(Self { profile, supervisor, tools, programs, postgres, tls, settings })
     }

@@ -1,10 +1,10 @@
 //! Finds tools, and installs those that are missing or pinned to another version.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use fs_err as fs;
 use tokio::process::Command;
 
 use super::packages;
@@ -62,7 +62,7 @@ impl Tool {
 /// `.local/tools`, or a place that the servers' user can reach.
 fn folder() -> Result<PathBuf> {
     let folder = tools_folder(ServerUser::find()?)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    fs::create_dir_all(&folder)?;
     Ok(folder.canonicalize()?)
 }
 
@@ -88,7 +88,7 @@ impl<'a> Pinned<'a> {
         };
         let home = folder.join(kind).join(name);
         let file = cli::checkout()?.join("tools/xtask/pins").join(file);
-        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = fs::read_to_string(&file)?;
         let pin = match pin {
             // An environment works only where it was created.
             Pin::Python(_) => format!("# {}\n{text}", home.display()),
@@ -115,9 +115,9 @@ impl<'a> Pinned<'a> {
     async fn install(&self, pin: Pin, log: &Path) -> Result<()> {
         let home = &self.home;
         if home.exists() {
-            fs::remove_dir_all(home).with_context(|| format!("cannot remove {}", home.display()))?;
+            fs::remove_dir_all(home)?;
         }
-        fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display()))?;
+        fs::create_dir_all(home)?;
         let mut command;
         match pin {
             Pin::Python(_) => {
@@ -130,7 +130,7 @@ impl<'a> Pinned<'a> {
             }
             Pin::Npm(_) => {
                 for name in ["package.json", "package-lock.json"] {
-                    fs::copy(self.file.with_file_name(name), home.join(name)).context("cannot copy the pin")?;
+                    fs::copy(self.file.with_file_name(name), home.join(name))?;
                 }
                 command = Command::new(Box::pin(NPM.program()).await?);
                 command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(home);
@@ -142,7 +142,7 @@ impl<'a> Pinned<'a> {
             }
         }
         run_quietly(&mut command, log).await?;
-        fs::write(&self.receipt, &self.pin).with_context(|| format!("cannot write {}", self.receipt.display()))
+        Ok(fs::write(&self.receipt, &self.pin)?)
     }
 }
 

