@@ -1,12 +1,14 @@
 //! What is checked without running anything: formatting, lints, dependencies, migrations, the template.
 
-use std::fs;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
+use fs_err as fs;
 use tokio::process::Command;
 
-use crate::{cargo::cargo, process::run_checked, sam::offline, tools};
+use crate::cargo::cargo;
+use crate::process::run_checked;
+use crate::sam::offline;
+use crate::tools;
 
 /// A kind of check.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -27,39 +29,32 @@ pub(crate) enum Check {
 pub(crate) async fn run(checks: &[Check]) -> Result<()> {
     for check in if checks.is_empty() { Check::value_variants() } else { checks } {
         match check {
-            Check::Format => run_in_root(cargo().args(["fmt", "--all", "--check"])).await,
-            Check::Lints => {
-                run_in_root(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])).await
-            }
+            Check::Format => run_in_root(cargo(), "fmt --all --check").await?,
+            Check::Lints => run_in_root(cargo(), "clippy --workspace --all-targets -- -D warnings").await?,
             Check::Dependencies => {
-                let mut deny = Command::new(tools::CARGO_DENY.program().await?);
-                run_in_root(deny.args(["check", "licenses", "bans", "sources"])).await
+                run_in_root(Command::new(tools::program_or_own("cargo-deny").await?), "check licenses bans sources")
+                    .await?;
             }
-            Check::Migrations => migrations().await,
-            Check::Template => template().await,
-        }?;
+            Check::Migrations => migrations().await?,
+            Check::Template => template().await?,
+        }
     }
     Ok(())
 }
 
-async fn run_in_root(command: &mut Command) -> Result<()> {
-    run_checked(command.current_dir(cli::checkout()?)).await
+async fn run_in_root(mut command: Command, arguments: &str) -> Result<()> {
+    run_checked(command.args(arguments.split(' ')).current_dir(cli::checkout()?)).await
 }
 
 /// A file that runs outside a transaction has other rules: it must do no harm when it stops halfway.
 async fn migrations() -> Result<()> {
-    let squawk = tools::SQUAWK.program().await?;
-    let folder = cli::checkout()?.join("migrations");
-    let (mut inside, mut outside) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let file = entry?.path();
-        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        if text.starts_with("-- no-transaction") { outside.push(file) } else { inside.push(file) }
-    }
-    for (files, mode) in [(inside, "--assume-in-transaction"), (outside, "--no-assume-in-transaction")] {
-        if !files.is_empty() {
-            run_in_root(Command::new(&squawk).arg(mode).args(files)).await?;
-        }
+    for file in fs::read_dir(cli::checkout()?.join("migrations"))? {
+        let file = file?.path();
+        let is_outside = fs::read_to_string(&file)?.starts_with("-- no-transaction");
+        let mode = if is_outside { "--no-assume-in-transaction" } else { "--assume-in-transaction" };
+        let mut squawk = Command::new(tools::program("squawk").await?);
+        squawk.arg(file);
+        run_in_root(squawk, mode).await?;
     }
     Ok(())
 }
@@ -67,11 +62,13 @@ async fn migrations() -> Result<()> {
 /// Exceptions have their reasons beside them, in the template's metadata and in `.checkov.yaml`.
 async fn template() -> Result<()> {
     for (tool, arguments) in [
-        (tools::SAM, "validate --lint"),
-        (tools::CFN_LINT, "template.yaml"),
-        (tools::CHECKOV, "--file template.yaml --framework cloudformation --skip-download --compact --quiet"),
+        ("sam", "validate --lint"),
+        ("cfn-lint", "template.yaml"),
+        ("checkov", "--file template.yaml --framework cloudformation --skip-download --compact --quiet"),
     ] {
-        run_in_root(offline(Command::new(tool.program().await?).args(arguments.split(' ')))).await?;
+        let mut command = Command::new(tools::program(tool).await?);
+        offline(&mut command);
+        run_in_root(command, arguments).await?;
     }
     Ok(())
 }

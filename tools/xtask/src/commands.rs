@@ -33,7 +33,7 @@ pub(crate) async fn db(profile: &Profile, supervisor: &Supervisor) -> Result<u8>
     let stack = Stack::start(profile, supervisor).await?;
     let cargo_lambda = Some(&stack.tools.cargo_lambda);
     let path = match cargo_lambda.and_then(|program| program.parent()) {
-        Some(folder) if tools::CARGO_LAMBDA.on_path().as_ref() != cargo_lambda => {
+        Some(folder) if tools::on_path("cargo-lambda").as_ref() != cargo_lambda => {
             format!("PATH=\"{}:$PATH\" ", folder.display())
         }
         _ => String::new(),
@@ -60,11 +60,11 @@ pub(crate) async fn run(profile: &Profile, supervisor: &Supervisor, command: &mu
 /// Runs tests against a fresh stack, with the programs that they need beside it.
 pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &mut Command) -> Result<u8> {
     command
-        .env("MOTO_SERVER", tools::MOTO.program().await?)
-        .env("SCHEMATHESIS", tools::SCHEMATHESIS.program().await?)
-        .env("CHROMIUM", tools::CHROMIUM.program().await?)
-        .env("CHROMEDRIVER", tools::CHROMEDRIVER.program().await?)
-        .env("AXE", tools::AXE.program().await?)
+        .env("MOTO_SERVER", tools::program("moto").await?)
+        .env("SCHEMATHESIS", tools::program("schemathesis").await?)
+        .env("CHROMIUM", tools::program("chromium").await?)
+        .env("CHROMEDRIVER", tools::program("chromedriver").await?)
+        .env("AXE", tools::program("axe").await?)
         .env("SCREENSHOTS", profile.home.join("screenshots"));
     if let Some(ip) = tools::ip().await {
         command.env("IP", ip);
@@ -75,7 +75,7 @@ pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &m
 /// Looks for events that the functions cannot answer. Without a sanitizer, which needs a nightly toolchain: the project
 /// has no unsafe code.
 pub(crate) async fn fuzz(profile: &Profile, supervisor: &Supervisor, arguments: &[OsString]) -> Result<u8> {
-    let mut fuzz = Command::new(tools::CARGO_FUZZ.program().await?);
+    let mut fuzz = Command::new(tools::program_or_own("cargo-fuzz").await?);
     fuzz.args(["run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none", "events", "--"]);
     fuzz.args(["-dict=tests/fuzz/events.dict", "-max_len=4096"]).args(arguments).current_dir(&profile.root);
     run(profile, supervisor, &mut fuzz).await
@@ -103,7 +103,7 @@ pub(crate) async fn test_sam(profile: &Profile, supervisor: &Supervisor) -> Resu
 
 /// Runs a command with `sam` and a `cargo lambda` that cross-compiles on its PATH. Returns its exit code.
 pub(crate) async fn release(command: &mut Command) -> Result<u8> {
-    let sam = tools::SAM.program().await?;
+    let sam = tools::program("sam").await?;
     let cargo_lambda = tools::cargo_lambda_with_zig().await?;
     let path = tools::path_with(&[&sam, &cargo_lambda])?;
     Ok(process::exit_code(process::run(command.env("PATH", path)).await?))

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-use crate::process::{run_checked, stdout_of};
+use crate::process::stdout_of;
 
 /// This machine's name in containers.
 pub(crate) const HOST: &str = "host.docker.internal";
@@ -26,16 +26,8 @@ pub(crate) async fn require_engine() -> Result<()> {
     Ok(())
 }
 
-/// Pulls the image if it is missing.
-pub(crate) async fn pull_image() -> Result<()> {
-    if docker(&["image", "inspect", "--format", "{{.Id}}", &image()]).await.is_some() {
-        return Ok(());
-    }
-    run_checked(Command::new("docker").args(["pull", "--quiet", &image()])).await
-}
-
 /// The address at which containers reach this machine, if servers here can listen on it. Where they cannot, as with
-/// Docker Desktop, it leads to 127.0.0.1.
+/// Docker Desktop, it leads to 127.0.0.1. Pulls the image if it is missing.
 pub(crate) async fn address_for_containers() -> Result<Option<Ipv4Addr>> {
     let host = format!("{HOST}:host-gateway");
     let hosts = docker(&["run", "--rm", "--add-host", &host, "--entrypoint", "cat", &image(), "/etc/hosts"]).await;

@@ -1,11 +1,11 @@
 //! PostgreSQL on a data folder of its own.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use tokio::io::AsyncWriteExt;
 
 use crate::process::run_quietly;
@@ -60,8 +60,8 @@ impl Postgres {
         if !functions_file.exists() {
             write_private(&functions_file, &random_password())?;
         }
-        let read = |file: PathBuf| fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
-        Ok(Self { password: read(home.join("password"))?, functions_password: read(functions_file)?, data })
+        let password = fs::read_to_string(home.join("password"))?;
+        Ok(Self { data, password, functions_password: fs::read_to_string(functions_file)? })
     }
 
     /// Starts the server and waits until it takes connections.
@@ -83,7 +83,7 @@ impl Postgres {
             if let Some(pid) = pid.filter(|pid| process_table::runs_in(*pid, "postgres", &self.data)) {
                 bail!("PostgreSQL (pid {pid}) runs on {} already: end it with `kill -INT {pid}`", self.data.display());
             }
-            fs::remove_file(&status).with_context(|| format!("cannot remove {}", status.display()))?;
+            fs::remove_file(&status)?;
         }
         let log = profile.log("postgres");
         let hint =
@@ -127,10 +127,10 @@ async fn create(profile: &Profile, installation: &Installation, home: &Path) -> 
     let user = profile.server_user;
     let new = profile.data.join("postgres.new");
     if new.exists() {
-        fs::remove_dir_all(&new).with_context(|| format!("cannot remove {}", new.display()))?;
+        fs::remove_dir_all(&new)?;
     }
     let data = new.join("data");
-    fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    fs::create_dir_all(&data)?;
     user.own(&data)?;
 
     let mut initdb = user.command(&installation.bin.join("initdb"));
@@ -167,7 +167,7 @@ async fn create(profile: &Profile, installation: &Installation, home: &Path) -> 
     }
 
     write_private(&new.join("password"), &password)?;
-    fs::rename(&new, home).with_context(|| format!("cannot rename {}", new.display()))
+    Ok(fs::rename(&new, home)?)
 }
 
 /// 128 random bits in hexadecimal, which need no quoting anywhere.

@@ -9,14 +9,14 @@ use tokio::process::Command;
 
 /// Runs a command in the foreground.
 pub(crate) async fn run(command: &mut Command) -> Result<ExitStatus> {
-    command.status().await.with_context(|| format!("cannot start {}", name(command)))
+    command.status().await.with_context(|| format!("cannot start {:?}", command.as_std()))
 }
 
 /// Runs a command in the foreground, and fails when it does.
 pub(crate) async fn run_checked(command: &mut Command) -> Result<()> {
     let status = run(command).await?;
     if !status.success() {
-        bail!("`{}` failed ({status}); see its output above", name(command));
+        bail!("{:?} failed ({status}); see its output above", command.as_std());
     }
     Ok(())
 }
@@ -26,7 +26,7 @@ pub(crate) async fn run_quietly(command: &mut Command, log: &Path) -> Result<()>
     let file = fs::File::create(log)?.into_file();
     let status = run(command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file)).await?;
     if !status.success() {
-        bail!("`{}` failed ({status}); the last lines of {}:{}", name(command), log.display(), tail(log));
+        bail!("{:?} failed ({status}); the last lines of {}:{}", command.as_std(), log.display(), tail(log));
     }
     Ok(())
 }
@@ -48,14 +48,4 @@ pub(crate) fn tail(log: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(8)..].iter().map(|line| format!("\n    {line}")).collect()
-}
-
-/// The program's name and first argument.
-fn name(command: &Command) -> String {
-    let command = command.as_std();
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy();
-    match command.get_args().next() {
-        Some(first) => format!("{program} {}", first.to_string_lossy()),
-        None => program.into_owned(),
-    }
 }

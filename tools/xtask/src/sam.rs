@@ -1,10 +1,10 @@
 //! The functions built and run in containers by AWS's own tools.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use fs_err as fs;
 use serde_json::json;
 use tokio::process::Command;
 
@@ -31,7 +31,7 @@ pub(crate) async fn build(profile: &Profile) -> Result<()> {
     // On Linux the system's linker does; elsewhere zig is needed.
     let linux = cfg!(target_os = "linux");
     let cargo_lambda = if linux { tools::cargo_lambda().await? } else { tools::cargo_lambda_with_zig().await? };
-    let mut build = Command::new(tools::SAM.program().await?);
+    let mut build = Command::new(tools::program("sam").await?);
     hide_settings(&mut build);
     build.args(["build", "--parameter-overrides", &parameters(), "--build-dir"]).arg(build_folder(profile));
     if linux {
@@ -44,17 +44,16 @@ pub(crate) async fn build(profile: &Profile) -> Result<()> {
 pub(crate) async fn start(profile: &Profile, settings: &Settings, tls: &Tls, supervisor: &Supervisor) -> Result<()> {
     let folder = build_folder(profile);
     // A container sees nothing of this machine but its function's folder.
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+    for entry in fs::read_dir(&folder)? {
         let entry = entry?.path();
         if entry.is_dir() {
-            fs::copy(&tls.certificate, entry.join(CA))
-                .with_context(|| format!("cannot write into {}", entry.display()))?;
+            fs::copy(&tls.certificate, entry.join(CA))?;
         }
     }
     let variables = profile.home.join("sam.json");
     write_private(&variables, &variables_for_containers(settings))?;
 
-    let mut sam = Command::new(tools::SAM.program().await?);
+    let mut sam = Command::new(tools::program("sam").await?);
     hide_settings(&mut sam);
     sam.args(["local", "start-api", "--host", "127.0.0.1", "--port", &profile.port.to_string()])
         .args(["--parameter-overrides", &parameters(), "--add-host", &format!("{HOST}:host-gateway")])
@@ -95,9 +94,9 @@ pub(crate) fn build_folder(profile: &Profile) -> PathBuf {
 
 /// AWS's emulator of the Lambda runtime interface, which is part of SAM.
 pub(crate) async fn emulator() -> Result<PathBuf> {
-    let sam = tools::SAM.program().await?;
+    let sam = tools::program("sam").await?;
     let libraries = sam.ancestors().nth(2).context("no environment")?.join("lib");
-    let pythons = fs::read_dir(&libraries).with_context(|| format!("cannot read {}", libraries.display()))?;
+    let pythons = fs::read_dir(&libraries)?;
     let name = format!("site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURE}");
     let found = pythons.flatten().map(|python| python.path().join(&name)).find(|program| program.is_file());
     found.with_context(|| format!("there is no {name} in {}", libraries.display()))

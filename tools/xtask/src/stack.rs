@@ -37,7 +37,6 @@ impl<'a> Stack<'a> {
     /// Starts the database where containers can reach it, and the functions in containers.
     pub(crate) async fn start_in_containers(profile: &'a Profile, supervisor: &'a Supervisor) -> Result<Self> {
         let address = step("Docker", async {
-            containers::pull_image().await?;
             sam::remove_containers(profile).await;
             containers::address_for_containers().await
         });

@@ -12,8 +12,10 @@ use anyhow::{Context, Result};
 use cargo_metadata::semver::Version;
 use tokio::process::Command;
 
+pub(crate) use self::install::program;
+use self::install::{find, program_if_possible};
 pub(crate) use self::postgres::Installation;
-pub(crate) use self::table::*;
+pub(crate) use self::table::on_path;
 use crate::process::stdout_of;
 
 /// Older ones do not read the routes from the workspace, or fail on arm64.
@@ -31,12 +33,12 @@ pub(crate) struct Tools {
 impl Tools {
     /// Finds every tool, and installs those that are missing.
     pub(crate) async fn ready() -> Result<Self> {
-        for tool in [CC, MAKE, PERL] {
-            tool.program().await?;
+        for tool in ["cc", "make", "perl"] {
+            program(tool).await?;
         }
         Ok(Self {
             postgres: Installation::ready().await?,
-            pgbouncer: PGBOUNCER.program_if_possible().await,
+            pgbouncer: program_if_possible("pgbouncer").await,
             cargo_lambda: cargo_lambda().await?,
         })
     }
@@ -44,35 +46,37 @@ impl Tools {
 
 /// A cargo-lambda that runs functions on this machine.
 pub(crate) async fn cargo_lambda() -> Result<PathBuf> {
-    if let Some(program) = CARGO_LAMBDA.on_path()
+    if let Some(found) = on_path("cargo-lambda")
         // "cargo-lambda 1.9.2 (…)"
-        && let Some(answer) = stdout_of(Command::new(&program).args(["lambda", "--version"])).await
+        && let Some(answer) = stdout_of(Command::new(&found).args(["lambda", "--version"])).await
         && let Some(Ok(version)) = answer.split_ascii_whitespace().nth(1).map(str::parse::<Version>)
         && version >= CARGO_LAMBDA_AT_LEAST
     {
-        return Ok(program);
+        return Ok(found);
     }
-    if let Some(built) = CARGO_LAMBDA_BUILT.find()? {
+    if let Some(built) = find("cargo-lambda-from-source")? {
         return Ok(built);
     }
-    match CARGO_LAMBDA.program().await {
-        Ok(program) => Ok(program),
-        Err(error) => {
-            println!("  {error:#}");
-            CARGO_LAMBDA_BUILT.find_or_install().await
-        }
+    match program_if_possible("cargo-lambda").await {
+        Some(found) => Ok(found),
+        None => program("cargo-lambda-from-source").await,
     }
 }
 
 /// A cargo-lambda that can cross-compile as well: with zig, which is ten times its size.
 pub(crate) async fn cargo_lambda_with_zig() -> Result<PathBuf> {
-    if on_path("zig").is_some() { cargo_lambda().await } else { CARGO_LAMBDA_WITH_ZIG.program().await }
+    if on_path("zig").is_some() { cargo_lambda().await } else { program("cargo-lambda-with-zig").await }
+}
+
+/// A program that takes minutes to build: the user's own, if there is one.
+pub(crate) async fn program_or_own(name: &str) -> Result<PathBuf> {
+    if let Some(found) = on_path(name) { Ok(found) } else { program(name).await }
 }
 
 /// `ip`, with which root on Linux can lose packets in a network of the tests' own.
 pub(crate) async fn ip() -> Option<PathBuf> {
     let usable = cfg!(target_os = "linux") && rustix::process::geteuid().is_root();
-    if usable { IP.program_if_possible().await } else { None }
+    if usable { program_if_possible("ip").await } else { None }
 }
 
 /// The PATH, and before it the folders of these programs.

@@ -8,53 +8,45 @@ use fs_err as fs;
 use tokio::process::Command;
 
 use super::packages;
-use super::table::{NPM, PYTHON, Pin, Source, Tool};
+use super::table::{Pin, Tool};
 use crate::cargo::cargo;
 use crate::process::run_quietly;
 use crate::profile::tools_folder;
 use crate::server_user::ServerUser;
 
-impl Tool {
-    /// The program, installed if it is missing.
-    pub(crate) async fn program(&self) -> Result<PathBuf> {
-        match (&self.source, self.on_path()) {
-            // It takes minutes to build.
-            (Source::Pinned(Pin::Cargo), Some(found)) => Ok(found),
-            _ => self.find_or_install().await,
-        }
+/// The program of a tool, installed if it is missing.
+pub(crate) async fn program(name: &str) -> Result<PathBuf> {
+    if let Some(found) = find(name)? {
+        return Ok(found);
     }
+    install(name).await?;
+    find(name)?.with_context(|| format!("{name} was installed, and cannot be found"))
+}
 
-    /// The same, where there may be none. Why there is none is printed.
-    pub(super) async fn program_if_possible(&self) -> Option<PathBuf> {
-        self.program().await.inspect_err(|error| println!("  {error:#}")).ok()
-    }
+/// The program of a tool, where there is one. Why there is none is printed.
+pub(super) async fn program_if_possible(name: &str) -> Option<PathBuf> {
+    program(name).await.inspect_err(|error| println!("  {error:#}")).ok()
+}
 
-    pub(super) async fn find_or_install(&self) -> Result<PathBuf> {
-        if let Some(found) = self.find()? {
-            return Ok(found);
-        }
-        self.install().await?;
-        self.find()?.with_context(|| format!("{} was installed, and cannot be found", self.programs[0]))
-    }
+/// The system's program, or a pinned one if its version is the one that is installed.
+pub(super) fn find(name: &str) -> Result<Option<PathBuf>> {
+    let tool = Tool::named(name)?;
+    Ok(match tool.pin() {
+        None => tool.on_path(),
+        Some(pin) => Pinned::of(&pin, tool.program(), &folder()?)?.installed(),
+    })
+}
 
-    /// The system's program, or a pinned one if its version is the one that is installed.
-    pub(super) fn find(&self) -> Result<Option<PathBuf>> {
-        match self.source {
-            Source::System(_) => Ok(self.on_path()),
-            Source::Pinned(pin) => Ok(Pinned::of(pin, self.programs[0], &folder()?)?.installed()),
-        }
-    }
-
-    pub(super) async fn install(&self) -> Result<()> {
-        let missing = format!("{} is missing ({})", self.programs[0], self.purpose);
-        let folder = folder()?;
-        let log = folder.join("install.log");
-        match &self.source {
-            Source::System(packages) => packages::install(packages, &missing, &log).await,
-            Source::Pinned(pin) => {
-                println!("  {missing}: installing it into {}", folder.display());
-                Pinned::of(*pin, self.programs[0], &folder)?.install(*pin, &log).await
-            }
+pub(super) async fn install(name: &str) -> Result<()> {
+    let tool = Tool::named(name)?;
+    let missing = format!("{name} is missing ({})", tool.purpose);
+    let folder = folder()?;
+    let log = folder.join("install.log");
+    match tool.pin() {
+        None => packages::install(&tool, &missing, &log).await,
+        Some(pin) => {
+            println!("  {missing}: installing it into {}", folder.display());
+            Pinned::of(&pin, tool.program(), &folder)?.install(&pin, &log).await
         }
     }
 }
@@ -63,12 +55,12 @@ impl Tool {
 fn folder() -> Result<PathBuf> {
     let folder = tools_folder(ServerUser::find()?)?;
     fs::create_dir_all(&folder)?;
-    Ok(folder.canonicalize()?)
+    Ok(fs::canonicalize(folder)?)
 }
 
 /// A pinned tool, in a folder of its own.
-struct Pinned<'a> {
-    name: &'a str,
+struct Pinned {
+    name: String,
     home: PathBuf,
     program: PathBuf,
     /// The file with the pin.
@@ -79,14 +71,14 @@ struct Pinned<'a> {
     receipt: PathBuf,
 }
 
-impl<'a> Pinned<'a> {
-    fn of(pin: Pin, program: &'a str, folder: &Path) -> Result<Self> {
-        let (kind, name, programs, file) = match pin {
-            Pin::Python(name) => ("python", name, "bin", format!("{name}.txt")),
-            Pin::Npm(name) => ("npm", name, "node_modules", format!("{name}/package-lock.json")),
-            Pin::Cargo => ("cargo", program, "bin", "cargo-tools.toml".to_owned()),
+impl Pinned {
+    fn of(pin: &Pin<'_>, name: String, folder: &Path) -> Result<Self> {
+        let (kind, own_folder, programs, file) = match pin {
+            Pin::Python(file) => ("python", *file, "bin", format!("{file}.txt")),
+            Pin::Npm(folder) => ("npm", *folder, "node_modules", format!("{folder}/package-lock.json")),
+            Pin::Cargo => ("cargo", &*name, "bin", "cargo-tools.toml".to_owned()),
         };
-        let home = folder.join(kind).join(name);
+        let home = folder.join(kind).join(own_folder);
         let file = cli::checkout()?.join("tools/xtask/pins").join(file);
         let text = fs::read_to_string(&file)?;
         let pin = match pin {
@@ -94,17 +86,11 @@ impl<'a> Pinned<'a> {
             Pin::Python(_) => format!("# {}\n{text}", home.display()),
             Pin::Npm(_) => text,
             Pin::Cargo => toml::from_str::<BTreeMap<String, String>>(&text)?
-                .remove(name)
+                .remove(&name)
                 .with_context(|| format!("{} has no version of {name}", file.display()))?,
         };
-        Ok(Self {
-            name: program,
-            program: home.join(programs).join(program),
-            receipt: home.join("pin"),
-            home,
-            file,
-            pin,
-        })
+        let (program, receipt) = (home.join(programs).join(&name), home.join("pin"));
+        Ok(Self { name, home, program, file, pin, receipt })
     }
 
     fn installed(self) -> Option<PathBuf> {
@@ -112,7 +98,7 @@ impl<'a> Pinned<'a> {
         (is_current && self.program.is_file()).then_some(self.program)
     }
 
-    async fn install(&self, pin: Pin, log: &Path) -> Result<()> {
+    async fn install(&self, pin: &Pin<'_>, log: &Path) -> Result<()> {
         let home = &self.home;
         if home.exists() {
             fs::remove_dir_all(home)?;
@@ -121,7 +107,7 @@ impl<'a> Pinned<'a> {
         let mut command;
         match pin {
             Pin::Python(_) => {
-                let python = Box::pin(PYTHON.program()).await?;
+                let python = Box::pin(program("python")).await?;
                 run_quietly(Command::new(python).args(["-m", "venv"]).arg(home), log).await?;
                 command = Command::new(home.join("bin/python3"));
                 // The files name everything, also what a package depends on.
@@ -132,13 +118,13 @@ impl<'a> Pinned<'a> {
                 for name in ["package.json", "package-lock.json"] {
                     fs::copy(self.file.with_file_name(name), home.join(name))?;
                 }
-                command = Command::new(Box::pin(NPM.program()).await?);
+                command = Command::new(Box::pin(program("npm")).await?);
                 command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(home);
             }
             Pin::Cargo => {
                 println!("  building it takes some minutes");
                 command = cargo();
-                command.args(["install", "--locked", self.name, "--version", &self.pin, "--root"]).arg(home);
+                command.args(["install", "--locked", &self.name, "--version", &self.pin, "--root"]).arg(home);
             }
         }
         run_quietly(&mut command, log).await?;
@@ -154,7 +140,7 @@ mod tests {
     fn a_tool_is_installed_anew_when_its_pin_or_its_place_changes() {
         let place = tempfile::tempdir().unwrap();
         let [one, two] = ["one", "two"].map(|name| place.path().join(name));
-        let squawk = |folder: &Path| Pinned::of(Pin::Python("squawk"), "squawk", folder).unwrap();
+        let squawk = |folder: &Path| Pinned::of(&Pin::Python("squawk"), "squawk".to_owned(), folder).unwrap();
         let Pinned { program, pin, receipt, .. } = squawk(&one);
         fs::create_dir_all(program.parent().unwrap()).unwrap();
         fs::write(&program, "").unwrap();

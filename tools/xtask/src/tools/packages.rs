@@ -9,7 +9,7 @@ use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use super::table::{Packages, on_path};
+use super::table::{Tool, on_path};
 use crate::process::{run_quietly, stdout_of};
 
 /// Whether packages may be installed.
@@ -23,19 +23,20 @@ enum Install {
 
 /// Installs packages if that is allowed. An error says what to type. `missing` says what is missing, and what it is
 /// for.
-pub(super) async fn install(packages: &Packages, missing: &str, log: &Path) -> Result<()> {
+pub(super) async fn install(tool: &Tool, missing: &str, log: &Path) -> Result<()> {
     let install = cli::variable("INSTALL").map_or_else(|| "ask".to_owned(), |value| value.display().to_string());
     let Ok(install) = Install::from_str(&install, false) else {
         bail!("INSTALL is {install}: set it to ask, yes or no");
     };
     let managers = [
-        ("apt-get", "install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120", packages.apt),
-        ("dnf", "install -y", packages.dnf),
-        ("brew", "install", packages.brew),
+        ("apt-get", "install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120"),
+        ("dnf", "install -y"),
+        ("brew", "install"),
     ];
-    let Some((manager, arguments, names)) = managers.into_iter().find(|(program, ..)| on_path(program).is_some())
-    else {
-        bail!("{missing}, and there is no apt-get, dnf or brew to install it with")
+    let found = managers.into_iter().find(|(manager, _)| on_path(manager).is_some());
+    let packages = found.and_then(|(manager, arguments)| Some((manager, arguments, tool.packages(manager)?)));
+    let Some((manager, arguments, names)) = packages else {
+        bail!("{missing}, and there is no apt-get, dnf or brew that has it")
     };
     let command = |sudo: &str| {
         let update = if manager == "apt-get" { format!("{sudo}apt-get update -q && ") } else { String::new() };
@@ -61,9 +62,9 @@ pub(super) async fn install(packages: &Packages, missing: &str, log: &Path) -> R
         }
         Install::Yes => println!("  {missing}: running `{shown}`"),
     }
-    let before = if manager == "apt-get" { packages.before_apt } else { "" };
+    let before = if manager == "apt-get" { &*tool.before } else { "" };
     let mut shell = Command::new(if needs_sudo { "sudo" } else { "sh" });
     shell.args(if needs_sudo { &["-n", "sh", "-c"][..] } else { &["-c"] });
-    shell.arg(format!("export DEBIAN_FRONTEND=noninteractive; {before}{}", command("")));
+    shell.arg(format!("export DEBIAN_FRONTEND=noninteractive\n{before}\n{}", command("")));
     run_quietly(&mut shell, log).await.with_context(|| format!("{missing}, and could not be installed: run `{shown}`"))
 }

