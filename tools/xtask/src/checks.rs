@@ -5,10 +5,7 @@ use clap::ValueEnum;
 use fs_err as fs;
 use tokio::process::Command;
 
-use crate::cargo::cargo;
-use crate::process::run_checked;
-use crate::sam::offline;
-use crate::tools;
+use crate::{cargo::cargo, process::run_checked, sam::offline, tools};
 
 /// A kind of check.
 #[derive(Clone, Copy, Debug, ValueEnum)]

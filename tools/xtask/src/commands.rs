@@ -1,16 +1,11 @@
 //! What the commands that need a stack do with it.
 
-use std::ffi::OsString;
-use std::future::pending;
+use std::{ffi::OsString, future::pending};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use crate::cargo::cargo;
-use crate::profile::Profile;
-use crate::progress::verbose_step;
-use crate::stack::Stack;
-use crate::supervisor::Supervisor;
+use crate::{cargo::cargo, profile::Profile, progress::verbose_step, stack::Stack, supervisor::Supervisor};
 use crate::{containers, process, sam, tools};
 
 /// Runs the whole API until Ctrl-C.
@@ -31,21 +26,15 @@ pub(crate) async fn dev(profile: &Profile, supervisor: &Supervisor) -> Result<u8
 /// Runs all but the functions until Ctrl-C.
 pub(crate) async fn db(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
     let stack = Stack::start(profile, supervisor).await?;
-    let cargo_lambda = Some(&stack.tools.cargo_lambda);
-    let path = match cargo_lambda.and_then(|program| program.parent()) {
-        Some(folder) if tools::on_path("cargo-lambda").as_ref() != cargo_lambda => {
-            format!("PATH=\"{}:$PATH\" ", folder.display())
-        }
-        _ => String::new(),
-    };
-    let env_file = profile.env_file();
+    let folder = stack.tools.cargo_lambda.parent().context("no folder")?;
     println!(
         "\n  The database is ready. Ctrl-C stops it.\n\
          \n  Next, in another terminal, in {}:\n\
-         \n    {path}cargo lambda watch --quiet -A 127.0.0.1 -P {} --env-file {}\n",
+         \n    PATH=\"{}:$PATH\" cargo lambda watch --quiet -A 127.0.0.1 -P {} --env-file {}\n",
         profile.root.display(),
+        folder.display(),
         profile.port,
-        env_file.strip_prefix(&profile.root).unwrap_or(&env_file).display(),
+        profile.env_file().display(),
     );
     pending().await
 }

@@ -8,12 +8,11 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tokio::process::Command;
 
-use crate::cargo::hide_settings;
 use crate::postgres::{Postgres, SUPERUSER};
-use crate::process::run_quietly;
 use crate::profile::{Kind, Profile};
 use crate::settings::{Settings, url};
 use crate::supervisor::{Supervisor, wait_until};
+use crate::{cargo::hide_settings, process::run_quietly};
 
 /// Brings the schema up to date as its owner, and creates the functions' role as the superuser: an owner that the first
 /// release created may not create roles.
@@ -42,13 +41,9 @@ pub(crate) async fn start(
     supervisor: &Supervisor,
 ) -> Result<()> {
     let mut gateway = Command::new(programs.join("gateway"));
-    for (option, port) in [
-        ("--port", profile.port),
-        ("--lambda-port", profile.lambda_port()),
-        ("--emulator-port", profile.emulator_port()),
-    ] {
-        gateway.arg(option).arg(port.to_string());
-    }
+    gateway.arg("--port").arg(profile.port.to_string());
+    gateway.arg("--lambda-port").arg(profile.lambda_port().to_string());
+    gateway.arg("--emulator-port").arg(profile.emulator_port().to_string());
     gateway.arg("--").arg(cargo_lambda).args(["lambda", "watch", "--quiet", "--env-file"]);
     gateway.arg(profile.env_file()).current_dir(&profile.root);
     hide_settings(&mut gateway);

@@ -9,12 +9,6 @@ pub(crate) fn new() -> Result<String> {
     Ok(format!("JWT_SIGNING_KEY={}\nJWT_PUBLIC_KEYS={}\n", key.to_secret()?, key.public()))
 }
 
-/// Prints a new pair.
-pub(crate) fn print_new() -> Result<()> {
-    print!("{}", new()?);
-    Ok(())
-}
-
 /// Prints a new pair and the three steps by which it replaces the keys in use.
 pub(crate) fn rotate(in_use: &PublicKeys) -> Result<()> {
     let key = SigningKey::generate()?;

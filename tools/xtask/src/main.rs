@@ -28,13 +28,11 @@ use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::Result;
 use auth::PublicKeys;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use tokio::process::Command;
 
-use crate::checks::Check;
 use crate::profile::{Kind, Profile};
-use crate::supervisor::Supervisor;
-use crate::tools::Tools;
+use crate::{checks::Check, supervisor::Supervisor, tools::Tools};
 
 /// The developers' program.
 #[derive(Parser)]
@@ -42,10 +40,10 @@ struct Arguments {
     #[command(subcommand)]
     command: Action,
     /// The API's port under `dev` and `db`; the next four are the pooler's, PostgreSQL's, Lambda's and its emulator's.
-    #[arg(long, env = "DEV_PORT", default_value_t = 9000, global = true)]
+    #[arg(long, env = "DEV_PORT", default_value_t = 9000, global = true, value_parser = value_parser!(u16).range(1024..=65531))]
     dev_port: u16,
     /// The same under `test`; five more are for `faults`.
-    #[arg(long, env = "TEST_PORT", default_value_t = 9100, global = true)]
+    #[arg(long, env = "TEST_PORT", default_value_t = 9100, global = true, value_parser = value_parser!(u16).range(1024..=65526))]
     test_port: u16,
 }
 
@@ -140,7 +138,7 @@ async fn dispatch(
         Action::Db => commands::db(&dev()?, supervisor).await,
         Action::Run(words) => commands::run(&test()?, supervisor, &mut words.command()).await,
         Action::Test(words) => commands::test(&test()?, supervisor, &mut words.command()).await,
-        Action::Faults => faults::serve(&Profile::new(Kind::Faults, test_port.saturating_add(5))?, supervisor).await,
+        Action::Faults => faults::serve(&Profile::new(Kind::Faults, test_port + 5)?, supervisor).await,
         Action::Tools => Tools::ready().await.map(|_| 0),
         Action::Check { checks } => checks::run(&checks).await.map(|()| 0),
         Action::Fuzz { arguments } => commands::fuzz(&test()?, supervisor, &arguments).await,
@@ -149,7 +147,7 @@ async fn dispatch(
         Action::Build { arguments } => release::build(&arguments).await.map(|()| 0),
         Action::Release(words) => commands::release(&mut words.command()).await,
         Action::CleanData => commands::clean_data(&dev()?).map(|()| 0),
-        Action::Keys(Keys::New) => keys::print_new().map(|()| 0),
+        Action::Keys(Keys::New) => keys::new().map(|keys| print!("{keys}")).map(|()| 0),
         Action::Keys(Keys::Rotate { public_keys }) => keys::rotate(&public_keys).map(|()| 0),
     }
 }

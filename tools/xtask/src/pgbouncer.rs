@@ -1,17 +1,14 @@
 //! PgBouncer in transaction mode in front of PostgreSQL, as Neon has it.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 use fs_err as fs;
 use tokio::net::TcpStream;
 
-use crate::postgres::SUPERUSER;
-use crate::profile::Profile;
 use crate::supervisor::{Supervisor, wait_until};
-use crate::tls::Tls;
+use crate::{postgres::SUPERUSER, profile::Profile, tls::Tls};
 
 /// The name of the part.
 pub(crate) const PART: &str = "PgBouncer";

@@ -1,20 +1,15 @@
 //! PostgreSQL on a data folder of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use tokio::io::AsyncWriteExt;
 
-use crate::process::run_quietly;
-use crate::process_table;
 use crate::profile::{Kind, Profile};
-use crate::server_user::write_private;
 use crate::supervisor::{Supervisor, wait_until};
-use crate::tls::Tls;
-use crate::tools::Installation;
+use crate::{process::run_quietly, process_table, server_user::write_private, tls::Tls, tools::Installation};
 
 /// The database, and the role that owns it.
 pub(crate) const NAME: &str = "task_api";
@@ -141,12 +136,8 @@ async fn create(profile: &Profile, installation: &Installation, home: &Path) -> 
 
     let password = random_password();
     // One command a line. Single-user mode needs neither a password nor `psql`.
-    let mut script = format!(
-        "ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n\
-         CREATE ROLE {NAME} LOGIN CREATEDB PASSWORD '{password}'\n\
-         GRANT pg_monitor, pg_signal_backend TO {NAME}\n\
-         CREATE DATABASE {NAME} OWNER {NAME}\n"
-    );
+    let mut script =
+        format!(include_str!("../config/create.sql"), superuser = SUPERUSER, name = NAME, password = password);
     if installation.has_module("pg_stat_statements").await {
         // In the database `postgres`, where it covers all databases: the product's own schema stays as it is.
         script.push_str("CREATE EXTENSION pg_stat_statements\n");

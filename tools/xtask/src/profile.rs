@@ -25,19 +25,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Dev => "dev",
-            Kind::Test => "test",
-            Kind::Faults => "faults",
-        }
-    }
-
-    fn port_variable(self) -> &'static str {
-        match self {
-            Kind::Dev => "DEV_PORT",
-            Kind::Test | Kind::Faults => "TEST_PORT",
-        }
+    /// As the folder and the command are called.
+    pub(crate) fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
     }
 }
 
@@ -61,10 +51,6 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held, never read")] File);
 impl Profile {
     /// Of a stack of the checkout that the current directory is in.
     pub(crate) fn new(kind: Kind, port: u16) -> Result<Self> {
-        let highest = u16::MAX - 4;
-        if !(1024..=highest).contains(&port) {
-            bail!("{} is {port}: choose one from 1024 to {highest}", kind.port_variable());
-        }
         let root = checkout()?;
         let home = root.join(".local").join(kind.name());
         let server_user = ServerUser::find()?;
@@ -105,14 +91,12 @@ impl Profile {
         let path = self.home.join("lock");
         let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open().with_context(|| format!("cannot open {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let pid = fs::read_to_string(&path).unwrap_or_default();
-                bail!("this stack is already running (pid {}): stop it first, with Ctrl-C there", pid.trim());
-            }
-            Err(TryLockError::Error(error)) => return Err(error).context(format!("cannot lock {}", path.display())),
+        let locked = file.try_lock();
+        if let Err(TryLockError::WouldBlock) = locked {
+            let pid = fs::read_to_string(&path).unwrap_or_default();
+            bail!("this stack is already running (pid {}): stop it first, with Ctrl-C there", pid.trim());
         }
+        locked.with_context(|| format!("cannot lock {}", path.display()))?;
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
 
@@ -128,11 +112,10 @@ impl Profile {
         for path in [&self.data, &self.home] {
             for name in ["postgres", "postgres.new", "pgbouncer", "tls", "keys", "env"] {
                 let path = path.join(name);
-                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-                if let Err(error) = removed
-                    && error.kind() != ErrorKind::NotFound
-                {
-                    return Err(error.into());
+                if path.is_dir() {
+                    fs::remove_dir_all(path)?;
+                } else if path.exists() {
+                    fs::remove_file(path)?;
                 }
             }
         }
@@ -154,9 +137,9 @@ impl Profile {
                 (ErrorKind::AddrInUse, None) => "is in use".to_owned(),
                 _ => format!("cannot be used ({error})"),
             };
+            let variable = if self.kind == Kind::Dev { "DEV_PORT" } else { "TEST_PORT" };
             bail!(
-                "port {port}, for {server}, {problem}: set {} to another port (it and the next four are taken)",
-                self.kind.port_variable()
+                "port {port}, for {server}, {problem}: set {variable} to another port (the next four are taken, too)"
             );
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! Tells on the terminal what is being done, and how long it took.
 
-use std::io::Write;
-use std::time::Instant;
+use std::{io::Write, time::Instant};
 
 use anyhow::Result;
 

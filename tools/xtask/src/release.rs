@@ -6,9 +6,7 @@ use anyhow::Result;
 use fs_err as fs;
 use tokio::process::Command;
 
-use crate::cargo::hide_settings;
-use crate::process::run_checked;
-use crate::tools;
+use crate::{cargo::hide_settings, process::run_checked, tools};
 
 /// Builds into `.local/lambda` and prints a table of sizes: raw is loaded into memory, zipped is uploaded.
 #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]

@@ -8,16 +8,12 @@ use fs_err as fs;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::cargo::hide_settings;
 use crate::containers::{ARCHITECTURE, HOST, docker};
-use crate::functions::wait_for_health;
-use crate::process::run_checked;
 use crate::profile::{Kind, Profile};
-use crate::server_user::write_private;
-use crate::settings::Settings;
-use crate::supervisor::Supervisor;
-use crate::tls::Tls;
-use crate::tools;
+use crate::{
+    cargo::hide_settings, functions::wait_for_health, process::run_checked, server_user::write_private,
+    settings::Settings, supervisor::Supervisor, tls::Tls, tools,
+};
 
 /// The modules of tests that speak to nothing but the API, and the one about what was built.
 pub(crate) const MAIN_CASES: [&str; 8] =

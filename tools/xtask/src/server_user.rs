@@ -1,14 +1,14 @@
 //! The user that PostgreSQL and PgBouncer run as: they refuse to run as root.
 
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::{io::Write, os::unix::fs::MetadataExt, path::Path};
 
 use anyhow::{Context, Result};
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use sysinfo::Users;
 use tokio::process::Command;
+
+use crate::cargo::hide_settings;
 
 /// `nobody` when this program runs as root, and otherwise its own user.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +33,7 @@ impl ServerUser {
         if let Some((user, group)) = self.ids {
             command.uid(user).gid(group);
         }
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"PG") {
-                command.env_remove(name);
-            }
-        }
+        hide_settings(&mut command);
         command
     }
 

@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use fs_err as fs;
 
-use crate::keys;
 use crate::postgres::{FUNCTIONS, NAME, Postgres};
-use crate::profile::Profile;
-use crate::server_user::write_private;
-use crate::tls::Tls;
+use crate::{keys, profile::Profile, server_user::write_private, tls::Tls};
 
 /// Environment variables by name.
 pub(crate) type Settings = BTreeMap<String, String>;

@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use tokio::runtime::Runtime;
-use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::{runtime::Runtime, select};
 
 use crate::supervisor::Supervisor;
 

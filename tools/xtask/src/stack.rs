@@ -7,14 +7,12 @@ use anyhow::{Result, bail};
 use tokio::process::Command;
 
 use crate::cargo::{self, hide_settings};
-use crate::postgres::Postgres;
 use crate::profile::{Kind, Profile};
 use crate::progress::{step, verbose_step};
 use crate::settings::{Settings, settings};
-use crate::supervisor::Supervisor;
-use crate::tls::Tls;
 use crate::tools::{Tools, path_with};
 use crate::{containers, functions, pgbouncer, process, sam};
+use crate::{postgres::Postgres, supervisor::Supervisor, tls::Tls};
 
 /// A running database, and what was needed to start it.
 pub(crate) struct Stack<'a> {

@@ -1,19 +1,16 @@
 //! Runs the parts of a stack together: when one dies, or this process is asked to stop, all of them are ended.
 
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{future::poll_fn, os::unix::fs::MetadataExt, time::Duration};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use fs_err as fs;
 use rustix::process::Signal;
-use tokio::process::Command;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tokio::{process::Command, task::JoinHandle};
 
 use crate::process::tail;
 use crate::process_table::{self, Process, SHORT_GRACE};
@@ -27,10 +24,10 @@ const STOP: Signal = Signal::INT;
 
 /// What runs now.
 pub(crate) struct Supervisor {
-    parts: Mutex<Vec<Part>>,
-    stack: Mutex<Option<PidFile>>,
+    parts: RefCell<Vec<Part>>,
+    stack: RefCell<Option<PidFile>>,
     exits: UnboundedSender<Exit>,
-    exited: tokio::sync::Mutex<UnboundedReceiver<Exit>>,
+    exited: RefCell<UnboundedReceiver<Exit>>,
 }
 
 struct Part {
@@ -43,7 +40,7 @@ struct Part {
 }
 
 /// The process id of a part that has ended, and how.
-type Exit = (u32, io::Result<ExitStatus>);
+type Exit = (u32, ExitStatus);
 
 impl Supervisor {
     pub(crate) fn new() -> Result<Self> {
@@ -51,7 +48,7 @@ impl Supervisor {
         #[cfg(target_os = "linux")]
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("cannot become a subreaper")?;
         let (exits, exited) = unbounded_channel();
-        Ok(Self { parts: Mutex::default(), stack: Mutex::default(), exits, exited: exited.into() })
+        Ok(Self { parts: RefCell::default(), stack: RefCell::default(), exits, exited: exited.into() })
     }
 
     /// Locks a stack's folders for this process, and ends what a killed run left behind.
@@ -61,7 +58,7 @@ impl Supervisor {
             println!("  stopping {name} (pid {}), left by a run that was killed", process.pid);
             process_table::end_tree(process, STOP, GRACE).await;
         }
-        *lock(&self.stack) = Some(pids);
+        self.stack.replace(Some(pids));
         self.write_pids()
     }
 
@@ -83,16 +80,16 @@ impl Supervisor {
         let pid = child.id().with_context(|| format!("{name} has no process id"))?;
         let exits = self.exits.clone();
         let exit = tokio::spawn(async move {
-            let _ = exits.send((pid, child.wait().await));
+            let _ = child.wait().await.map(|status| exits.send((pid, status)));
         });
-        lock(&self.parts).push(Part { name, pid, log, hint, exit });
+        self.parts.borrow_mut().push(Part { name, pid, log, hint, exit });
         self.write_pids()
     }
 
     /// Ends one part on purpose; the others go on.
     pub(crate) async fn stop(&self, name: &str) -> Result<()> {
         let part = {
-            let mut parts = lock(&self.parts);
+            let mut parts = self.parts.borrow_mut();
             let index = parts.iter().position(|part| part.name == name);
             parts.remove(index.with_context(|| format!("{name} is not running"))?)
         };
@@ -102,11 +99,9 @@ impl Supervisor {
 
     /// Waits until a part dies by itself.
     pub(crate) async fn failure(&self) -> Error {
-        let mut exited = self.exited.lock().await;
-        while let Some((pid, status)) = exited.recv().await {
-            let parts = lock(&self.parts);
+        while let Some((pid, status)) = poll_fn(|context| self.exited.borrow_mut().poll_recv(context)).await {
+            let parts = self.parts.borrow();
             let Some(part) = parts.iter().find(|part| part.pid == pid) else { continue };
-            let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
             let Part { name, log, hint, .. } = part;
             return match log {
                 Some(log) => {
@@ -120,7 +115,7 @@ impl Supervisor {
 
     /// Ends everything that was started here, the parts last and in reverse order: the rest may be using them.
     pub(crate) async fn shutdown(&self) {
-        let parts = std::mem::take(&mut *lock(&self.parts));
+        let parts = self.parts.take();
         let this = std::process::id();
         let is_other =
             |process: &Process| process.parent == Some(this) && parts.iter().all(|part| part.pid != process.pid);
@@ -131,16 +126,13 @@ impl Supervisor {
             part.end().await;
         }
         process_table::end(process_table::descendants(this), Signal::TERM, SHORT_GRACE).await;
-        if let Some(stack) = lock(&self.stack).take() {
+        if let Some(stack) = self.stack.take() {
             let _ = fs::remove_file(stack.path);
         }
     }
 
     fn write_pids(&self) -> Result<()> {
-        match &*lock(&self.stack) {
-            Some(stack) => stack.write(&lock(&self.parts)),
-            None => Ok(()),
-        }
+        self.stack.borrow().as_ref().map_or(Ok(()), |stack| stack.write(&self.parts.borrow()))
     }
 }
 
@@ -207,8 +199,4 @@ impl PidFile {
         });
         Ok(fs::write(&self.path, format!("{}{}", self.folder, lines.collect::<String>()))?)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,10 +9,7 @@ use tokio::process::Command;
 
 use super::packages;
 use super::table::{Pin, Tool};
-use crate::cargo::cargo;
-use crate::process::run_quietly;
-use crate::profile::tools_folder;
-use crate::server_user::ServerUser;
+use crate::{cargo::cargo, process::run_quietly, profile::tools_folder, server_user::ServerUser};
 
 /// The program of a tool, installed if it is missing.
 pub(crate) async fn program(name: &str) -> Result<PathBuf> {

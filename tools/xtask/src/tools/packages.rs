@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use super::table::{Tool, on_path};
-use crate::process::{run_quietly, stdout_of};
+use crate::process::run_quietly;
 
 /// Whether packages may be installed.
 #[derive(Clone, Copy, ValueEnum)]
@@ -34,7 +34,7 @@ pub(super) async fn install(tool: &Tool, missing: &str, log: &Path) -> Result<()
         ("brew", "install"),
     ];
     let found = managers.into_iter().find(|(manager, _)| on_path(manager).is_some());
-    let packages = found.and_then(|(manager, arguments)| Some((manager, arguments, tool.packages(manager)?)));
+    let packages = found.and_then(|(manager, arguments)| Some((manager, arguments, tool.packages.get(manager)?)));
     let Some((manager, arguments, names)) = packages else {
         bail!("{missing}, and there is no apt-get, dnf or brew that has it")
     };
@@ -44,9 +44,6 @@ pub(super) async fn install(tool: &Tool, missing: &str, log: &Path) -> Result<()
     };
     let needs_sudo = manager != "brew" && !geteuid().is_root();
     let shown = command(if needs_sudo { "sudo " } else { "" });
-    if needs_sudo && stdout_of(Command::new("sudo").args(["-n", "true"])).await.is_none() {
-        bail!("{missing}, and only root can install it: run `{shown}`");
-    }
     match install {
         Install::No => bail!("{missing}, and INSTALL is no: run `{shown}`"),
         Install::Ask if !stdin().is_terminal() || !stderr().is_terminal() => {
@@ -63,8 +60,7 @@ pub(super) async fn install(tool: &Tool, missing: &str, log: &Path) -> Result<()
         Install::Yes => println!("  {missing}: running `{shown}`"),
     }
     let before = if manager == "apt-get" { &*tool.before } else { "" };
-    let mut shell = Command::new(if needs_sudo { "sudo" } else { "sh" });
-    shell.args(if needs_sudo { &["-n", "sh", "-c"][..] } else { &["-c"] });
-    shell.arg(format!("export DEBIAN_FRONTEND=noninteractive\n{before}\n{}", command("")));
+    let mut shell = Command::new(if needs_sudo { "sudo" } else { "env" });
+    shell.args(["sh", "-c"]).arg(format!("export DEBIAN_FRONTEND=noninteractive\n{before}\n{}", command("")));
     run_quietly(&mut shell, log).await.with_context(|| format!("{missing}, and could not be installed: run `{shown}`"))
 }

@@ -1,7 +1,6 @@
 //! The table of tools, `tools.toml`.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -13,20 +12,15 @@ pub(super) struct Tool {
     #[serde(default)]
     pub(super) programs: Vec<String>,
     pub(super) purpose: String,
-    packages: Option<Packages>,
+    /// Names, separated by spaces, by package manager. Empty for what is pinned.
+    #[serde(default)]
+    pub(super) packages: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) before: String,
     python: Option<String>,
     npm: Option<String>,
     #[serde(default)]
     cargo: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Packages {
-    Everywhere(String),
-    ByManager(BTreeMap<String, String>),
 }
 
 /// Where `pins/` has the version of a tool.
@@ -57,14 +51,6 @@ impl Tool {
     pub(super) fn pin(&self) -> Option<Pin<'_>> {
         let cargo = self.cargo.then_some(Pin::Cargo);
         self.python.as_deref().map(Pin::Python).or(self.npm.as_deref().map(Pin::Npm)).or(cargo)
-    }
-
-    /// The names of the packages, separated by spaces, if the package manager has them.
-    pub(super) fn packages(&self, manager: &str) -> Option<&str> {
-        match self.packages.as_ref()? {
-            Packages::Everywhere(names) => Some(names),
-            Packages::ByManager(names) => names.get(manager).map(String::as_str),
-        }
     }
 
     /// The program on the PATH.
