@@ -63,7 +63,7 @@ impl Tool {
 fn folder() -> Result<PathBuf> {
     let folder = tools_folder(ServerUser::find()?)?;
     fs::create_dir_all(&folder)?;
-    Ok(folder.canonicalize()?)
+    Ok(fs::canonicalize(folder)?)
 }
 
 /// A pinned tool, in a folder of its own.
