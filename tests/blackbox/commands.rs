@@ -85,7 +85,7 @@ fn packages_are_installed_only_when_the_user_agrees() {
     let calls = || fs::read_to_string(file("apt-get.calls")).unwrap_or_default();
     let run = |mut command: Command, install: &str, answer: &str| {
         fs::write(file("answer"), answer).unwrap();
-        command.env("PATH", folder.path()).env("INSTALL", install).env_remove("CARGO_MANIFEST_DIR");
+        command.env("INSTALL", install).env_remove("CARGO_MANIFEST_DIR");
         let output = command.current_dir(root()).stdin(File::open(file("answer")).unwrap()).output().unwrap();
         assert!(!output.status.success() && text(&output).contains("cc is missing"), "{}", text(&output));
         text(&output)
@@ -93,12 +93,13 @@ fn packages_are_installed_only_when_the_user_agrees() {
     let xtask = program("xtask").unwrap();
     let without_terminal = || {
         let mut command = Command::new(&xtask);
-        command.arg("tools");
+        command.arg("tools").env("PATH", folder.path());
         command
     };
     let on_terminal = || {
         let mut command = Command::new(which("python3"));
-        command.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"]).arg(&xtask).arg("tools");
+        let script = "import os, pty, sys; os.environ['PATH'] = sys.argv[1]; sys.exit(pty.spawn(sys.argv[2:]) >> 8)";
+        command.args(["-c", script]).arg(folder.path()).arg(&xtask).arg("tools");
         command
     };
 
