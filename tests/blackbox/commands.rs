@@ -77,11 +77,13 @@ fn packages_are_installed_only_when_the_user_agrees() {
     // A machine without a C compiler, and with a package manager that has none.
     let folder = TempDir::new().unwrap();
     let file = |name: &str| folder.path().join(name);
-    for (name, script) in [("apt-get", "echo \"$*\" >>\"$0.calls\"; [ \"$1\" = update ]"), ("sudo", "shift; \"$@\"")] {
+    for (name, script) in [("apt-get", "echo \"$*\" >>\"$0.calls\"; [ \"$1\" = update ]"), ("sudo", "\"$@\"")] {
         fs::write(file(name), format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(file(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
-    symlink(which("sh"), file("sh")).unwrap();
+    for program in ["env", "sh"] {
+        symlink(which(program), file(program)).unwrap();
+    }
     let calls = || fs::read_to_string(file("apt-get.calls")).unwrap_or_default();
     let run = |mut command: Command, install: &str, answer: &str| {
         fs::write(file("answer"), answer).unwrap();
