@@ -57,7 +57,7 @@ async fn the_monitor_works_as_documented() {
     let checkout = Checkout::create().await;
     let variables = [("DATABASE_URL_UNPOOLED", checkout.owner_url())];
     let output = run(&checkout, &blocks("operations.md", "sh test").concat(), &variables).await;
-    assert!(output.contains("Slow queries") && !output.contains("not to be had"), "{output}");
+    assert!(output.contains("Slow queries") && !output.contains("not available"), "{output}");
 }
 
 /// The two recovery scenarios of the specification that use SQL. Two databases stand for two branches at Neon.

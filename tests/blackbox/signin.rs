@@ -236,6 +236,7 @@ async fn failures_are_stored_without_the_email() {
     let (api, email) = (Api::shared(), fresh_email());
     api.sign_in(&email, WRONG).await.expect(401);
     let rows = all_failures().await;
+    assert_eq!(failures_of(&email).await, [1, 1]);
     let hexadecimal: String = email.bytes().map(|byte| format!("{byte:02x}")).collect();
     assert!(rows.iter().all(|row| !row.contains(&email) && !row.contains(&hexadecimal) && !row.contains("127.0.0.1")));
 }
