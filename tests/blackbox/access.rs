@@ -1,4 +1,4 @@
-//! Who may do what: two users, every route, every kind of token, and the order in which the checks are made.
+//! Authorization: two users, every route, every kind of token, and the order of the checks.
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -7,9 +7,10 @@ use tests::{
     workspace::{Route, routes},
 };
 
-const NIL: &str = "00000000-0000-4000-8000-000000000000";
+/// The id of no task.
+const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
-/// A good body for a route, and the status of its success. A new route needs a line here.
+/// A valid body for a route, and the status on success. A new route needs a line here.
 fn success(route: &Route) -> (Option<Value>, u16) {
     match route.function.as_str() {
         "user-get" | "tasks-list" | "task-get" => (None, 200),
@@ -17,11 +18,11 @@ fn success(route: &Route) -> (Option<Value>, u16) {
         "task-create" => (Some(json!({"title": "x"})), 201),
         "task-update" => (Some(json!({"completed": true})), 200),
         "task-delete" | "user-delete" => (None, 204),
-        unknown => panic!("{unknown} is not in the matrix of access"),
+        unknown => panic!("{unknown} is not in the access matrix"),
     }
 }
 
-/// The routes that ask for a token; the one that deletes the user comes last.
+/// The routes that require a token; the one that deletes the user comes last.
 fn protected_routes() -> Vec<Route> {
     let mut routes: Vec<Route> = routes().into_iter().filter(Route::is_protected).collect();
     assert!(routes.len() >= 8);
@@ -45,7 +46,7 @@ fn id(task: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn every_protected_route_opens_to_its_owners_token_alone() {
+async fn every_protected_route_accepts_its_owners_token_alone() {
     let (owner, other) = two_users().await;
     let bearer = |user: &User| format!("Bearer {}", user.token);
     for route in protected_routes() {
@@ -78,7 +79,7 @@ async fn another_users_requests_change_nothing() {
     for route in protected_routes() {
         let path = route.path_of(&owner.id, id(&task));
         send(&owner.api, &route, &path, Some(&format!("Bearer {}", other.token))).await.expect(403);
-        // Under their own path, the task is no task of theirs.
+        // Nor is the task below their own path.
         if route.path.contains("{task_id}") {
             let path = route.path_of(&other.id, id(&task));
             send(&owner.api, &route, &path, Some(&format!("Bearer {}", other.token))).await.expect(403);
@@ -90,7 +91,7 @@ async fn another_users_requests_change_nothing() {
 }
 
 #[tokio::test]
-async fn another_users_task_looks_like_none() {
+async fn another_users_task_is_indistinguishable_from_a_missing_one() {
     let (owner, other) = two_users().await;
     let task = owner.task("mine").await;
     for route in protected_routes().iter().filter(|route| route.path.contains("{task_id}")) {
@@ -100,12 +101,12 @@ async fn another_users_task_looks_like_none() {
             reply.body["request_id"] = Value::Null;
             reply.body
         };
-        assert_eq!(answer(id(&task)).await, answer(NIL).await, "{route:?}");
+        assert_eq!(answer(id(&task)).await, answer(UNKNOWN).await, "{route:?}");
     }
 }
 
 #[tokio::test]
-async fn a_deleted_users_token_is_dead_on_every_route() {
+async fn a_deleted_users_token_is_refused_on_every_route() {
     let (gone, _) = two_users().await;
     let task = gone.task("mine").await;
     gone.delete("").await.expect(204);
@@ -118,7 +119,7 @@ async fn a_deleted_users_token_is_dead_on_every_route() {
 }
 
 #[tokio::test]
-async fn a_changed_password_ends_every_token_on_every_route() {
+async fn a_changed_password_revokes_every_token_on_every_route() {
     let (user, _) = two_users().await;
     let task = user.task("mine").await;
     user.put("", &json!({"current_password": PASSWORD, "password": "another password"})).await.expect(200);
@@ -142,20 +143,20 @@ async fn the_checks_are_made_in_the_contracts_order() {
     let not_uuids = ["1", "%20", "users", "g0000000-0000-4000-8000-000000000000", "00000000000040008000000000000000x"];
     for route in protected_routes() {
         let with = async |path: &str, token: &str| {
-            // A body of the wrong type and a bad query are found last.
+            // The body's media type and the query are wrong, too, and checked last.
             let request = user.api.request(route.method(), &format!("{path}?limit=none"));
             reply(request.bearer_auth(token).header(CONTENT_TYPE, "text/plain").body("no JSON")).await.status
         };
         for id in not_uuids {
             let path = route.path_of(id, id);
             assert_eq!(with(&path, "forged").await, 401, "{route:?}: the token comes before the path {path:?}");
-            assert_eq!(with(&path, &user.token).await, 400, "{route:?}: {path:?} holds no id");
+            assert_eq!(with(&path, &user.token).await, 400, "{route:?}: {path:?} is no id");
         }
         if route.path.contains("{task_id}") {
             let path = route.path_of(&other.id, "1");
             assert_eq!(with(&path, &user.token).await, 400, "{route:?}: no id comes before another's");
         }
-        let path = route.path_of(&other.id, NIL);
+        let path = route.path_of(&other.id, UNKNOWN);
         assert_eq!(with(&path, &user.token).await, 403, "{route:?}: another's path comes before query and body");
     }
 }
@@ -163,12 +164,12 @@ async fn the_checks_are_made_in_the_contracts_order() {
 #[tokio::test]
 async fn routes_without_a_token_ignore_one() {
     let api = Api::shared();
-    let open: Vec<Route> = routes().into_iter().filter(|route| !route.is_protected()).collect();
-    for route in open {
+    let public: Vec<Route> = routes().into_iter().filter(|route| !route.is_protected()).collect();
+    for route in public {
         let status = match route.function.as_str() {
             "docs" | "health" | "jwks" | "web" => 200,
             "signup" | "signin" => 415,
-            unknown => panic!("{unknown} is neither protected nor known to be open"),
+            unknown => panic!("{unknown} is neither protected nor known to be public"),
         };
         assert_eq!(
             reply(api.request(route.method(), &route.path_of("", "")).bearer_auth("x")).await.status,

@@ -1,4 +1,4 @@
-//! The API behind a base path, as behind an API mapping, a stage or a reverse proxy.
+//! The API behind a base path, as with an API mapping, a stage or a reverse proxy.
 
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tests::{
 };
 
 #[tokio::test]
-async fn what_the_api_refers_to_is_below_its_base_path() {
+async fn every_reference_of_the_api_stays_below_its_base_path() {
     let host = Host::start().await;
     let api = Api::at(&host.url("/v1"));
     let user = api.user().await;
@@ -33,11 +33,11 @@ async fn what_the_api_refers_to_is_below_its_base_path() {
         page = get(next).await;
     }
     assert_eq!(listed, created);
-    host.assert_nobody_strayed();
+    host.assert_nothing_outside();
 }
 
 #[tokio::test]
-async fn every_file_is_found_with_and_without_a_slash_at_the_end_of_its_pages_address() {
+async fn every_file_is_found_with_and_without_a_trailing_slash_in_its_pages_address() {
     let host = Host::start().await;
     let api = Api::at(&host.url("/v1"));
     for (path, media_type) in [
@@ -64,13 +64,13 @@ async fn every_file_is_found_with_and_without_a_slash_at_the_end_of_its_pages_ad
 #[tokio::test]
 async fn the_smoke_test_passes_behind_a_base_path() {
     let host = Host::start().await;
-    smoke(&Api::at(&host.url("/v1"))).await.succeeded();
-    host.assert_nobody_strayed();
+    smoke(&Api::at(&host.url("/v1"))).await.success();
+    host.assert_nothing_outside();
 }
 
-/// Paths as a function sees them: of the `$default` stage, of another one, and with a slash at the end.
+/// Paths as a function sees them: of the `$default` stage, of another one, and with a trailing slash.
 #[tokio::test]
-async fn a_location_leads_to_what_was_created_whatever_path_the_function_sees() {
+async fn a_location_refers_to_what_was_created_whatever_path_the_function_sees() {
     let user = Api::shared().user().await;
     let headers = json!({"content-type": "application/json", "authorization": format!("Bearer {}", user.token)});
     for base in ["", "/dev"] {

@@ -1,22 +1,22 @@
-//! Bodies of every shape, on every route that takes one.
+//! Valid and invalid bodies on every route that takes one.
 
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
-use tests::api::{Api, PASSWORD, Reply, User, fresh_email, reply};
+use tests::api::{Api, PASSWORD, Reply, User, fresh_email, reply, task_path};
 
-/// A route with a body: its fields that must be there, those that may, and a good body.
 struct Route {
     method: Method,
     path: String,
     required: Vec<&'static str>,
+    /// The fields that hold a string, required or not.
     strings: Vec<&'static str>,
+    /// A valid body, and the status it gets.
     good: Value,
     status: u16,
 }
 
 fn routes(user: &User, task: &Value) -> [Route; 5] {
     let new_account = || json!({"email": fresh_email(), "password": PASSWORD});
-    let task = format!("/tasks/{}", task["id"].as_str().unwrap());
     [
         Route {
             method: Method::POST,
@@ -52,7 +52,7 @@ fn routes(user: &User, task: &Value) -> [Route; 5] {
         },
         Route {
             method: Method::PUT,
-            path: user.path(&task),
+            path: user.path(&task_path(task)),
             required: vec![],
             strings: vec!["title", "description"],
             good: json!({"title": "x", "description": "y", "completed": true}),
@@ -76,7 +76,7 @@ async fn user_and_routes() -> (User, [Route; 5]) {
     (user, routes)
 }
 
-/// The good body with one field changed.
+/// The valid body with one field changed.
 fn with(route: &Route, field: &str, value: Value) -> Vec<u8> {
     let mut body = route.good.clone();
     body[field] = value;
@@ -84,7 +84,7 @@ fn with(route: &Route, field: &str, value: Value) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_is_json_by_its_own_account() {
+async fn a_body_must_be_declared_as_json() {
     let (user, routes) = user_and_routes().await;
     for route in routes {
         let good = route.good.to_string();
@@ -175,7 +175,7 @@ async fn a_body_of_the_wrong_shape_is_a_400() {
 }
 
 #[tokio::test]
-async fn a_nul_in_a_string_breaks_a_rule_on_every_field() {
+async fn a_nul_in_a_string_is_a_422_on_every_field() {
     let (user, routes) = user_and_routes().await;
     for route in &routes {
         for field in &route.strings {
@@ -186,7 +186,7 @@ async fn a_nul_in_a_string_breaks_a_rule_on_every_field() {
 }
 
 #[tokio::test]
-async fn a_wrong_shape_is_named_before_any_broken_rule() {
+async fn a_wrong_type_is_reported_before_an_invalid_value() {
     let user = Api::shared().user().await;
     let reply = user.post("/tasks", &json!({"title": "", "description": 1, "colour": "red"})).await.expect(400);
     let detail = reply.body["detail"].as_str().unwrap();

@@ -1,18 +1,17 @@
-//! Conditional requests on tasks: a change that somebody else has overtaken is refused, and what the client has is not
+//! Conditional requests on tasks: a change to an outdated version is refused, and a version that the client has is not
 //! sent again (RFC 9110, sections 8.8.3 and 13.1).
 
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, Reply, User, reply, two_users},
-    database::{Scratch, column},
-    watch::{Settings, Watch},
+    api::{Api, Reply, User, reply, task_path, two_users},
+    database::{TestDatabase, column},
+    server::{Settings, TestServer},
 };
 
-/// Sends a request with a conditional header, if there is one to send.
 async fn send(user: &User, method: Method, rest: &str, condition: Option<(&str, &str)>, body: Option<Value>) -> Reply {
-    let mut request = user.api.request(method, &user.path(rest)).bearer_auth(&user.token);
+    let mut request = user.request(method, rest);
     if let Some((name, value)) = condition {
         request = request.header(name, value);
     }
@@ -34,13 +33,13 @@ async fn get(user: &User, rest: &str, if_none_match: &str) -> Reply {
     send(user, Method::GET, rest, Some(("if-none-match", if_none_match)), None).await
 }
 
-/// A new task: its path and its tag.
+/// Creates a task; its path and its ETag.
 async fn task(user: &User) -> (String, String) {
     let reply = user.post("/tasks", &json!({"title": "before"})).await.expect(201);
-    (format!("/tasks/{}", reply.body["id"].as_str().unwrap()), tag(&reply))
+    (task_path(&reply.body), tag(&reply))
 }
 
-/// The tag of what a reply brings: a strong one.
+/// The reply's ETag, which must be a strong one.
 #[track_caller]
 fn tag(reply: &Reply) -> String {
     let tag = reply.header("etag");
@@ -49,14 +48,12 @@ fn tag(reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn every_reply_with_a_task_has_its_tag_and_no_change_leaves_it_the_same() {
+async fn every_reply_with_a_task_has_its_tag_which_every_change_changes() {
     let user = Api::shared().user().await;
-    let with_key = || {
-        let request = user.api.request(Method::POST, &user.path("/tasks")).bearer_auth(&user.token);
-        reply(request.header("idempotency-key", "k").json(&json!({"title": "x"})))
-    };
+    let body = json!({"title": "x"});
+    let with_key = || user.create_with_key("k", &body);
     let created = with_key().await.expect(201);
-    let path = format!("/tasks/{}", created.body["id"].as_str().unwrap());
+    let path = task_path(&created.body);
     let mut tags = vec![tag(&created)];
     assert_eq!(tag(&with_key().await.expect(200)), tags[0]);
     for title in ["a", "b", "b"] {
@@ -69,18 +66,18 @@ async fn every_reply_with_a_task_has_its_tag_and_no_change_leaves_it_the_same() 
 }
 
 #[tokio::test]
-async fn a_change_is_made_to_the_state_it_was_made_for_and_to_no_other() {
+async fn a_change_applies_to_the_version_it_names_and_to_no_other() {
     let user = Api::shared().user().await;
     let (path, first) = task(&user).await;
     let second = tag(&put(&user, &path, &first, json!({"title": "second"})).await.expect(200));
 
-    for stale in [&first, "\"\"", "\"x\"", &format!("W/{second}"), &format!("{first}, W/{second}")] {
-        let refused = put(&user, &path, stale, json!({"title": "third"})).await.expect(412);
+    for outdated in [&first, "\"\"", "\"x\"", &format!("W/{second}"), &format!("{first}, W/{second}")] {
+        let refused = put(&user, &path, outdated, json!({"title": "third"})).await.expect(412);
         assert!(refused.body["detail"].as_str().unwrap().contains("If-Match"), "{refused:?}");
-        delete(&user, &path, stale).await.expect(412);
+        delete(&user, &path, outdated).await.expect(412);
     }
     assert_eq!(user.get(&path).await.expect(200).body["title"], "second");
-    // Not even one that would change nothing: it is not known to be a repeat.
+    // Even if it would change nothing: nothing shows that it is a retry.
     put(&user, &path, &first, json!({"title": "second"})).await.expect(412);
 
     let third = tag(&put(&user, &path, &format!("{first} ,, {second}"), json!({"completed": true})).await.expect(200));
@@ -95,7 +92,7 @@ async fn a_change_is_made_to_the_state_it_was_made_for_and_to_no_other() {
 }
 
 #[tokio::test]
-async fn what_the_client_has_is_not_sent_again() {
+async fn a_version_that_the_client_has_is_not_sent_again() {
     let user = Api::shared().user().await;
     let (path, first) = task(&user).await;
     for known in [&first, &format!("W/{first}"), &format!("\"x\", {first}"), "*"] {
@@ -109,7 +106,7 @@ async fn what_the_client_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_condition_that_cannot_be_read_is_a_400_that_names_its_header() {
+async fn a_malformed_condition_is_a_400_that_names_its_header() {
     let user = Api::shared().user().await;
     let (path, tag) = task(&user).await;
     for value in ["", ",", "x", "\"x", "w/\"x\"", "*, \"x\"", &format!("{tag} {tag}"), &tag[1..]] {
@@ -126,7 +123,7 @@ async fn a_condition_that_cannot_be_read_is_a_400_that_names_its_header() {
 }
 
 #[tokio::test]
-async fn a_condition_tells_nothing_of_another_users_task() {
+async fn a_condition_reveals_nothing_about_another_users_task() {
     let (owner, other) = two_users().await;
     let (path, tag) = task(&owner).await;
     for condition in [&*tag, "\"x\"", "*"] {
@@ -141,9 +138,9 @@ async fn a_condition_tells_nothing_of_another_users_task() {
 }
 
 #[tokio::test]
-async fn of_racing_changes_to_one_state_one_is_made() {
-    let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
-    let user = watch.user().await;
+async fn of_concurrent_changes_to_one_version_one_is_made() {
+    let server = TestServer::start(&Settings::shared().concurrency(4));
+    let user = server.user().await;
     for _ in 0..10 {
         let (path, tag) = task(&user).await;
         let titles: Vec<String> = (0..8).map(|number| format!("after {number}")).collect();
@@ -156,9 +153,9 @@ async fn of_racing_changes_to_one_state_one_is_made() {
 }
 
 #[tokio::test]
-async fn a_change_and_a_deletion_of_one_state_are_not_both_made() {
-    let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
-    let user = watch.user().await;
+async fn a_change_and_a_deletion_of_one_version_are_not_both_made() {
+    let server = TestServer::start(&Settings::shared().concurrency(4));
+    let user = server.user().await;
     for _ in 0..10 {
         let (path, tag) = task(&user).await;
         let (changed, deleted) =
@@ -168,11 +165,11 @@ async fn a_change_and_a_deletion_of_one_state_are_not_both_made() {
 }
 
 #[tokio::test]
-async fn a_change_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
-    let (relay, settings) = Settings::of_the_stack().relayed().await;
-    let watch = Watch::start(&settings);
+async fn a_retried_change_does_not_conflict_with_its_own_first_attempt() {
+    let (relay, settings) = Settings::shared().with_relay().await;
+    let server = TestServer::start(&settings);
     let elsewhere = Api::shared().user().await;
-    let user = elsewhere.at(&watch.api);
+    let user = elsewhere.via(&server.api);
 
     let (path, first) = task(&elsewhere).await;
     let second = tag(&put(&user, &path, &first, json!({"title": "to warm up"})).await.expect(200));
@@ -182,10 +179,10 @@ async fn a_change_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
     let kept = elsewhere.get(&path).await.expect(200);
     assert_eq!((&changed.body, tag(&changed)), (&kept.body, tag(&kept)));
 
-    // A repeat that finds another state with other values has been overtaken indeed.
+    // A retry that finds another version with other values has a real conflict.
     relay.lose_next_answer();
     put(&user, &path, &second, json!({"title": "too late"})).await.expect(412);
-    // The same change again is a request of its own, and no repeat.
+    // The same change in another request is no retry.
     put(&user, &path, &second, change).await.expect(412);
 
     let (other, other_tag) = task(&elsewhere).await;
@@ -198,11 +195,11 @@ async fn a_change_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
 }
 
 #[tokio::test]
-async fn a_condition_costs_no_further_round_trip() {
-    let (relay, settings) = Settings::of_the_stack().relayed().await;
-    let watch = Watch::start(&settings);
+async fn a_condition_costs_no_extra_round_trip() {
+    let (relay, settings) = Settings::shared().with_relay().await;
+    let server = TestServer::start(&settings);
     let elsewhere = Api::shared().user().await;
-    let user = elsewhere.at(&watch.api);
+    let user = elsewhere.via(&server.api);
     let warm = user.path("/tasks/00000000-0000-4000-8000-000000000000");
     for (method, body) in [(Method::GET, None), (Method::PUT, Some(json!({"title": "x"}))), (Method::DELETE, None)] {
         user.api.send(method, &warm, Some(&user.token), body.as_ref()).await.expect(403);
@@ -216,7 +213,7 @@ async fn a_condition_costs_no_further_round_trip() {
     let second = tag(&put(&user, &path, &first, json!({"title": "second"})).await.expect(200));
     assert_eq!(count(), 1, "changed");
     put(&user, &path, &first, json!({"title": "third"})).await.expect(412);
-    assert_eq!(count(), 1, "not changed, as it was stale");
+    assert_eq!(count(), 1, "an outdated version");
     delete(&user, &path, &first).await.expect(412);
     assert_eq!(count(), 1, "not deleted");
     delete(&user, &path, &second).await.expect(204);
@@ -224,10 +221,10 @@ async fn a_condition_costs_no_further_round_trip() {
 }
 
 #[tokio::test]
-async fn no_two_states_of_a_row_were_written_at_the_same_time() {
-    let scratch = Scratch::migrated().await.unwrap();
-    let client = scratch.connect().await.unwrap();
-    // CURRENT_TIMESTAMP is the transaction's: all of this happens at one time, in a session that does not live in UTC.
+async fn every_update_of_a_row_has_a_later_timestamp_than_the_one_before() {
+    let database = TestDatabase::migrated().await.unwrap();
+    let client = database.connect().await.unwrap();
+    // CURRENT_TIMESTAMP is that of the transaction, so all updates happen at one time, in a session not in UTC.
     client
         .batch_execute(
             "SET timezone TO 'Asia/Kolkata';
@@ -235,21 +232,21 @@ async fn no_two_states_of_a_row_were_written_at_the_same_time() {
              INSERT INTO users (id, email, password_hash)
              VALUES ('00000000-0000-4000-8000-000000000001', 'ada@example.com', repeat('x', 60));
              INSERT INTO tasks (user_id, title) VALUES ('00000000-0000-4000-8000-000000000001', 'x');
-             CREATE TABLE states AS SELECT updated_at FROM tasks;",
+             CREATE TABLE versions AS SELECT updated_at FROM tasks;",
         )
         .await
         .unwrap();
     for _ in 0..3 {
         client
-            .batch_execute("UPDATE tasks SET title = title; INSERT INTO states SELECT updated_at FROM tasks;")
+            .batch_execute("UPDATE tasks SET title = title; INSERT INTO versions SELECT updated_at FROM tasks;")
             .await
             .unwrap();
     }
-    let after = "SELECT (extract(microseconds FROM updated_at - min(updated_at) OVER ())::int)::text FROM states
+    let after = "SELECT (extract(microseconds FROM updated_at - min(updated_at) OVER ())::int)::text FROM versions
                  ORDER BY updated_at";
     assert_eq!(column(&client, after).await.unwrap(), ["0", "1", "2", "3"]);
 
-    // A clock that was set back: the row is from tomorrow.
+    // A clock that was set back: the row is from the future.
     client
         .batch_execute(
             "COMMIT;

@@ -1,4 +1,4 @@
-//! What is deployed, on nothing but what Amazon Linux 2023 promises. `make test-sam` builds it and runs this.
+//! The release build on what Amazon Linux 2023 offers. `make test-sam` builds it and runs this.
 
 use std::{
     env, fs,
@@ -13,24 +13,23 @@ use tests::template::template;
 
 /// The C library of Amazon Linux 2023.
 const GLIBC: (u32, u32) = (2, 34);
-/// What is there of it, and of the compiler's own library.
+/// The libraries it offers that a Rust program links.
 const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-"];
-/// Where it keeps the authorities it trusts.
+/// Its file of trusted authorities.
 const AUTHORITIES: &str = "/etc/pki/tls/certs/ca-bundle.crt";
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set: `make test-sam` sets it"))
 }
 
-/// The folder with a function's build.
 fn build_of(logical_id: &str) -> PathBuf {
     Path::new(&variable("SAM_BUILD")).join(logical_id)
 }
 
-/// The libraries a program asks for, and the versions of glibc.
-fn needs(program: &[u8]) -> (Vec<String>, Vec<(u32, u32)>) {
+/// The libraries that a program links, and the versions of glibc it requires.
+fn requirements(program: &[u8]) -> (Vec<String>, Vec<(u32, u32)>) {
     let file = ElfFile64::<Endianness>::parse(program).unwrap();
     let (endian, sections) = (file.endian(), file.elf_section_table());
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_owned()).unwrap();
@@ -52,24 +51,24 @@ fn needs(program: &[u8]) -> (Vec<String>, Vec<(u32, u32)>) {
 
 #[test]
 #[ignore = "looks at a release build: `make test-sam` makes one"]
-fn no_function_asks_for_more_than_the_system_has() {
+fn no_function_requires_more_than_the_system_offers() {
     for function in template().functions() {
         let program = fs::read(build_of(&function.logical_id).join("bootstrap")).unwrap();
-        let (libraries, versions) = needs(&program);
+        let (libraries, versions) = requirements(&program);
         for library in libraries {
             let known = LIBRARIES.iter().any(|known| library.starts_with(known));
-            assert!(known, "{} asks for {library}", function.name);
+            assert!(known, "{} links {library}", function.name);
         }
         let newest = versions.into_iter().max().expect("glibc");
-        assert!(newest <= GLIBC, "{} asks for glibc {newest:?}", function.name);
+        assert!(newest <= GLIBC, "{} requires glibc {newest:?}", function.name);
     }
 }
 
-/// A function alone in a container, under AWS's emulator of the Lambda runtime.
+/// A function in a container, with AWS's Lambda runtime interface emulator.
 struct Container(String);
 
 impl Container {
-    /// Starts `health`, with a file of authorities or none.
+    /// Starts `health`, with or without a file of authorities.
     fn of_health(authorities: Option<&str>) -> Self {
         let mount = |from: &str, to: &str| format!("--volume={from}:{to}:ro");
         let url = variable("DATABASE_URL").replace("@localhost:", "@host.docker.internal:");
@@ -90,13 +89,13 @@ impl Container {
         Self(output(&mut run))
     }
 
-    /// What the function answers.
+    /// Invokes the function.
     async fn answer(&self) -> Value {
         let address = output(Command::new("docker").args(["port", &self.0, "8080/tcp"]));
         let url = format!("http://{}/2015-03-31/functions/function/invocations", address.lines().next().unwrap());
         let event = json!({"rawPath": "/health", "requestContext": {"requestId": "1", "http": {"method": "GET"}}});
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build().unwrap();
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match http.post(&url).json(&event).send().await {
                 Ok(response) => return response.json().await.unwrap(),
@@ -121,7 +120,7 @@ fn output(command: &mut Command) -> String {
 
 #[tokio::test]
 #[ignore = "runs a release build in containers: `make test-sam` does"]
-async fn the_database_is_trusted_by_the_systems_authorities_and_not_without_them() {
+async fn the_database_is_verified_against_the_systems_authorities() {
     let authorities = variable("DATABASE_CA_FILE");
     let answer = Container::of_health(Some(&authorities)).answer().await;
     assert_eq!(answer["statusCode"], 200, "{answer}");

@@ -1,14 +1,15 @@
-//! The pages for operators: what is marked in them as a test's, as written.
+//! The commands in the pages for operators: blocks marked ```` ```sh test ```` are run as written.
 
 use std::fs;
 
 use tests::{
-    database::{Scratch, column},
-    operate::{Checkout, Run, binary},
+    command::Output,
+    database::{TestDatabase, column},
+    operate::{Checkout, binary},
     workspace::root,
 };
 
-/// The blocks of a page that are marked so, in their order.
+/// The code blocks of a page with this info string.
 fn blocks(page: &str, mark: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join("docs").join(page)).unwrap();
     let mut blocks = Vec::new();
@@ -27,47 +28,47 @@ fn blocks(page: &str, mark: &str) -> Vec<String> {
     blocks
 }
 
-/// Runs it in a checkout, where `sam` only records what it is asked for.
+/// Runs a script in a checkout, with a fake `sam`.
 async fn run(checkout: &Checkout, script: &str, variables: &[(&str, &str)]) -> String {
-    // The programs that are built already, instead of cargo.
+    // Use the programs that are built already instead of cargo.
     let programs = format!("OPERATE={} RELEASE=", binary().display());
     let mut bash = checkout.command("bash".as_ref());
     bash.args(["-euo", "pipefail", "-c", script]).env_remove("STAGE").env("MAKEFLAGS", programs);
-    Run::of(bash.envs(variables.iter().copied()).output().await.unwrap()).succeeded()
+    Output::from(bash.envs(variables.iter().copied()).output().await.unwrap()).success()
 }
 
 #[tokio::test]
-async fn a_stage_is_made_released_again_given_other_keys_and_removed_as_the_page_says() {
+async fn a_stage_is_created_updated_given_new_keys_and_removed_as_documented() {
     let checkout = Checkout::create().await;
-    // Nobody waits for an hour: the last token of the old key expires after a second.
-    let variables = [("ADDRESS", checkout.owner()), ("TOKEN_LIFETIME_SECONDS", "1")];
+    // Tokens of a second: the last one of the old key expires soon.
+    let variables = [("ADDRESS", checkout.owner_url()), ("TOKEN_LIFETIME_SECONDS", "1")];
     let script = blocks("deploy.md", "sh test").concat();
     let script =
         script.replace("make rotate-keys STAGE=dev STEP=drop ", "sleep 1; make rotate-keys STAGE=dev STEP=drop ");
-    let said = run(&checkout, &script, &variables).await;
-    assert!(said.contains("would be applied") && said.contains("nothing to apply"), "{said}");
-    assert_eq!(said.matches("dev is released: ").count(), 6, "{said}");
-    assert!(said.contains("/task-api/dev/jwt-signing-key removed"), "{said}");
-    assert!(!said.contains("postgresql://"), "{said}");
+    let output = run(&checkout, &script, &variables).await;
+    assert!(output.contains("would be applied") && output.contains("nothing to apply"), "{output}");
+    assert_eq!(output.matches("dev is released: ").count(), 6, "{output}");
+    assert!(output.contains("/task-api/dev/jwt-signing-key removed"), "{output}");
+    assert!(!output.contains("postgresql://"), "{output}");
 }
 
 #[tokio::test]
-async fn the_page_on_operating_shows_the_databases_tables() {
+async fn the_monitor_works_as_documented() {
     let checkout = Checkout::create().await;
-    let variables = [("DATABASE_URL_UNPOOLED", checkout.owner())];
-    let said = run(&checkout, &blocks("operations.md", "sh test").concat(), &variables).await;
-    assert!(said.contains("Slow queries") && !said.contains("not to be had"), "{said}");
+    let variables = [("DATABASE_URL_UNPOOLED", checkout.owner_url())];
+    let output = run(&checkout, &blocks("operations.md", "sh test").concat(), &variables).await;
+    assert!(output.contains("Slow queries") && !output.contains("not available"), "{output}");
 }
 
-/// The two scenarios of the specification that SQL brings back, between two databases as between two branches.
+/// The two recovery scenarios of the specification that use SQL. Two databases stand for two branches at Neon.
 #[tokio::test]
-async fn deleted_tasks_and_a_deleted_account_come_back_as_the_page_says() {
+async fn deleted_tasks_and_a_deleted_account_are_restored_as_documented() {
     let checkout = Checkout::create().await;
-    // Only some of the ways to have PostgreSQL bring its client along.
+    // Not every installation of PostgreSQL includes its client.
     if checkout.command("psql".as_ref()).arg("--version").output().await.is_err() {
-        return println!("there is no psql here: not tested");
+        return println!("SKIPPED: there is no psql on this machine");
     }
-    let (before, main) = (Scratch::migrated().await.unwrap(), Scratch::migrated().await.unwrap());
+    let (before, main) = (TestDatabase::migrated().await.unwrap(), TestDatabase::migrated().await.unwrap());
     let account = "11111111-1111-4111-8111-111111111111";
     let user = format!(
         "INSERT INTO users (id, email, password_hash, token_version) VALUES ('{account}', 'ada@example.com', repeat('x', 60), 7);"

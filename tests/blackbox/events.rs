@@ -1,10 +1,10 @@
-//! Events as only a gateway sends them: past what an HTTP client can say.
+//! Events that a gateway could send to a function, but no HTTP client can cause here.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tests::api::{Api, PASSWORD, User, fresh_email};
 
-/// Hands a function an event; its answer must be one.
+/// Invokes a function, whose answer must be one of the API's.
 async fn invoke(function: &str, event: &Value) -> Value {
     let answer = tests::api::invoke(function, event).await;
     let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{event}\n{answer}"));
@@ -13,7 +13,7 @@ async fn invoke(function: &str, event: &Value) -> Value {
     answer
 }
 
-/// An event to create a task with.
+/// An event that creates a task.
 fn event(user: &User, body: &str) -> Value {
     json!({
         "version": "2.0",
@@ -51,7 +51,7 @@ async fn a_base64_body_is_decoded() {
 }
 
 #[tokio::test]
-async fn what_a_gateway_leaves_out_or_sends_as_null_or_as_something_else_is_answered() {
+async fn members_of_an_event_that_are_missing_null_or_of_another_type_are_handled() {
     let user = Api::shared().user().await;
     let good = event(&user, "{\"title\": \"x\"}");
     for (without, status) in [
@@ -100,7 +100,7 @@ async fn what_a_gateway_leaves_out_or_sends_as_null_or_as_something_else_is_answ
 }
 
 #[tokio::test]
-async fn odd_headers_and_paths_do_no_harm() {
+async fn unusual_headers_and_paths_are_tolerated() {
     let user = Api::shared().user().await;
     for (name, value) in [
         ("host", "näme.example:99999"),
@@ -123,9 +123,10 @@ async fn odd_headers_and_paths_do_no_harm() {
         event["rawPath"] = json!(path);
         assert_eq!(invoke("task-create", &event).await["statusCode"], 201, "{path:?}");
     }
-    let mut shouted = event(&user, "{\"title\": \"x\"}");
-    shouted["headers"] = json!({"AUTHORIZATION": format!("bearer {}", user.token), "Content-Type": "application/json"});
-    assert_eq!(invoke("task-create", &shouted).await["statusCode"], 201);
+    let mut upper_case = event(&user, "{\"title\": \"x\"}");
+    upper_case["headers"] =
+        json!({"AUTHORIZATION": format!("bearer {}", user.token), "Content-Type": "application/json"});
+    assert_eq!(invoke("task-create", &upper_case).await["statusCode"], 201);
 }
 
 #[tokio::test]
@@ -142,7 +143,7 @@ async fn a_nul_in_a_path_or_a_query_is_a_400() {
 }
 
 #[tokio::test]
-async fn a_problem_carries_the_gateways_name_for_the_request() {
+async fn a_problem_has_the_gateways_request_id() {
     let user = Api::shared().user().await;
     let answer = invoke("task-create", &event(&user, "")).await;
     assert_eq!(body_of(&answer)["request_id"], "from-the-gateway");
@@ -150,8 +151,8 @@ async fn a_problem_carries_the_gateways_name_for_the_request() {
 }
 
 #[tokio::test]
-async fn a_header_cannot_pass_for_the_clients_address() {
-    // 10 failures from one address block it, whatever it calls itself in between.
+async fn a_header_cannot_spoof_the_clients_address() {
+    // 10 failures from one address throttle it, whatever the headers say.
     let body = json!({"email": fresh_email(), "password": PASSWORD}).to_string();
     let attempt = async |source_ip: &str, forwarded: &str| {
         let event = json!({
@@ -164,8 +165,8 @@ async fn a_header_cannot_pass_for_the_clients_address() {
     for number in 0..10 {
         assert_eq!(attempt("192.0.2.1", &format!("198.51.100.{number}")).await, 401);
     }
-    // The first wait is a second, which may pass while others are served; each is twice as long as the one before.
+    // The first delay of a second may pass before the next attempt, but every delay is twice as long as the last.
     let mut more = 10..20;
-    while attempt("192.0.2.1", &format!("198.51.100.{}", more.next().expect("it is never held up"))).await != 429 {}
-    assert_eq!(attempt("192.0.2.2", "192.0.2.1").await, 401, "another client is not held up");
+    while attempt("192.0.2.1", &format!("198.51.100.{}", more.next().expect("it is never throttled"))).await != 429 {}
+    assert_eq!(attempt("192.0.2.2", "192.0.2.1").await, 401, "another client is not throttled");
 }

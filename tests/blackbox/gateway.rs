@@ -1,6 +1,6 @@
-//! What stands before the functions: the same as in the cloud, as far as a client can tell.
+//! The local gateway behaves like API Gateway, as far as a client can see.
 
-use std::{collections::BTreeSet, env, fs};
+use std::{collections::BTreeSet, fs};
 
 use futures_util::future::join_all;
 use reqwest::{
@@ -10,13 +10,13 @@ use reqwest::{
 use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, fresh_email, reply},
+    server::{Settings, TestServer, request_lines},
     template::template,
-    watch::{Settings, Watch, request_lines},
-    workspace::routes,
+    workspace::{routes, variable},
 };
 
-/// The longest file there is, of 1.5 MB.
-const LONGEST: &str = "/docs/swagger-ui-bundle.js";
+/// The largest file, of 1.5 MB.
+const LARGEST: &str = "/docs/swagger-ui-bundle.js";
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).map_or("", |value| value.to_str().unwrap())
@@ -31,7 +31,7 @@ async fn problem(response: Response) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_no_route_is_a_404_whatever_it_is_to_the_emulator() {
+async fn a_path_that_is_no_route_is_a_404_even_if_the_emulator_knows_it() {
     let api = Api::shared();
     for (method, path) in [
         (Method::GET, "/users"),
@@ -52,13 +52,13 @@ async fn what_is_no_route_is_a_404_whatever_it_is_to_the_emulator() {
         assert_eq!(response.status(), 404, "{method} {path}");
         if method != Method::HEAD {
             let text = problem(response).await.to_string();
-            assert!(!text.contains("signup"), "it names what there is: {text}");
+            assert!(!text.contains("signup"), "it names a route: {text}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_text_comes_to_the_function() {
+async fn a_binary_body_reaches_the_function() {
     let api = Api::shared();
     let user = api.user().await;
     let task = user.task("x").await;
@@ -75,22 +75,22 @@ async fn a_body_that_is_no_text_comes_to_the_function() {
 }
 
 #[tokio::test]
-async fn a_body_that_the_gateway_does_not_take_is_a_413() {
+async fn a_body_that_is_too_large_for_the_gateway_is_a_413() {
     let request = Api::shared().request(Method::POST, "/users/signup").body(vec![b' '; 10 * 1024 * 1024 + 1]);
-    // It may answer, and close, before it has read all of it.
+    // It may answer and close before it has read all of it, which the client may see as an error.
     if let Ok(response) = request.send().await {
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 }
 
 #[tokio::test]
-async fn long_answers_come_whole() {
+async fn large_answers_are_complete() {
     let api = Api::shared();
     let get = async |encoding: &str| {
-        let request = api.request(Method::GET, LONGEST).header("accept-encoding", encoding);
+        let request = api.request(Method::GET, LARGEST).header("accept-encoding", encoding);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
-        response.bytes().await.expect("a whole body")
+        response.bytes().await.expect("a complete body")
     };
     for (encoding, length) in [("identity", 1_000_000), ("gzip", 100_000)] {
         let first = get(encoding).await;
@@ -123,15 +123,15 @@ async fn each_request_has_an_id_that_is_in_the_log() {
         ids.insert(reply.header("apigw-requestid").to_owned());
     }
     assert_eq!(ids.len(), 3, "{ids:?}");
-    let log = fs::read_to_string(env::var("API_LOG").unwrap()).unwrap();
+    let log = fs::read_to_string(variable("API_LOG")).unwrap();
     let logged = request_lines(&log).into_iter().filter_map(|line| Some(line["request_id"].as_str()?.to_owned()));
     assert!(ids.is_subset(&logged.collect()), "{ids:?}");
 }
 
-/// Every loopback address is this machine's on Linux alone.
+/// On Linux only, where all of 127.0.0.0/8 is this machine.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_client_is_known_by_its_own_address_and_by_no_header() {
+async fn a_client_is_identified_by_its_address_and_by_no_header() {
     let email = fresh_email();
     let attempt = async |from: [u8; 4]| {
         let client = reqwest::Client::builder().local_address(std::net::IpAddr::from(from)).build().unwrap();
@@ -142,16 +142,16 @@ async fn a_client_is_known_by_its_own_address_and_by_no_header() {
     for _ in 0..10 {
         assert_eq!(attempt([127, 0, 0, 1]).await, 401);
     }
-    // The first wait is a second, which may pass while others are served; each is twice as long as the one before.
+    // The first delay of a second may pass before the next attempt, but every delay is twice as long as the last.
     let mut more = 0..10;
     while attempt([127, 0, 0, 1]).await != 429 {
-        more.next().expect("it never has to wait");
+        more.next().expect("it is never throttled");
     }
-    assert_eq!(attempt([127, 0, 0, 2]).await, 401, "another client need not wait");
+    assert_eq!(attempt([127, 0, 0, 2]).await, 401, "another client is not throttled");
 }
 
 #[tokio::test]
-async fn cors_is_what_the_template_says() {
+async fn cors_is_as_the_template_configures_it() {
     let template = template();
     let settings = &template.properties("Api")["CorsConfiguration"];
     let listed = |name: &str| {
@@ -162,20 +162,20 @@ async fn cors_is_what_the_template_says() {
         let names = header(headers, name).split(',').map(|name| name.trim().to_owned());
         names.collect::<BTreeSet<_>>()
     };
-    let watch = Watch::start(&Settings::of_the_stack().open_to("https://tasks.example.com"));
+    let server = TestServer::start(&Settings::shared().allow_origin("https://tasks.example.com"));
     for (origin, allowed) in [("https://tasks.example.com", "https://tasks.example.com"), ("https://example.com", "")] {
-        let preflight = watch.api.request(Method::OPTIONS, "/users/signin").header("origin", origin);
+        let preflight = server.api.request(Method::OPTIONS, "/users/signin").header("origin", origin);
         let preflight = preflight.header("access-control-request-method", "PATCH");
         let preflight = preflight.header("access-control-request-headers", "x-other").send().await.unwrap();
         assert!(preflight.status().is_success(), "{preflight:?}");
         let headers = preflight.headers();
         assert_eq!(header(headers, "access-control-allow-origin"), allowed);
-        assert_eq!(sent(headers, "access-control-allow-methods"), listed("AllowMethods"), "nothing it only asked for");
-        assert_eq!(sent(headers, "access-control-allow-headers"), listed("AllowHeaders"), "nothing it only asked for");
+        assert_eq!(sent(headers, "access-control-allow-methods"), listed("AllowMethods"), "whatever was requested");
+        assert_eq!(sent(headers, "access-control-allow-headers"), listed("AllowHeaders"), "whatever was requested");
         assert_eq!(header(headers, "access-control-max-age"), settings["MaxAge"].to_string());
-        // On every answer: a function's, one of its problems, and the gateway's own.
+        // On every answer: of a function, a problem of a function, and the gateway's own.
         for path in ["/health", "/users/me", "/nothing"] {
-            let answer = watch.api.request(Method::GET, path).header("origin", origin).send().await.unwrap();
+            let answer = server.api.request(Method::GET, path).header("origin", origin).send().await.unwrap();
             let headers = answer.headers();
             assert_eq!(header(headers, "access-control-allow-origin"), allowed, "{path}");
             assert_eq!(sent(headers, "access-control-expose-headers"), listed("ExposeHeaders"), "{path}");
@@ -186,11 +186,11 @@ async fn cors_is_what_the_template_says() {
 
 #[tokio::test]
 async fn head_is_get_without_a_body() {
-    let (relay, settings) = Settings::of_the_stack().relayed().await;
-    let watch = Watch::start(&settings);
+    let (relay, settings) = Settings::shared().with_relay().await;
+    let server = TestServer::start(&settings);
     for status in [200, 503] {
-        let get = watch.api.request(Method::GET, "/health").send().await.unwrap();
-        let head = watch.api.request(Method::HEAD, "/health").send().await.unwrap();
+        let get = server.api.request(Method::GET, "/health").send().await.unwrap();
+        let head = server.api.request(Method::HEAD, "/health").send().await.unwrap();
         assert_eq!((get.status().as_u16(), head.status().as_u16()), (status, status));
         for name in ["content-type", "cache-control", "x-content-type-options", "retry-after"] {
             assert_eq!(header(head.headers(), name), header(get.headers(), name), "{name}");

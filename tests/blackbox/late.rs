@@ -1,65 +1,59 @@
-//! Bytes that reach the database late. What the network still carries of an attempt that was given up changes nothing
-//! that was answered since: nothing is lost, done twice, reverted or brought back.
+//! Bytes that reach the database late: an attempt that was given up and arrives after all loses, duplicates, reverts and
+//! resurrects nothing.
 
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, PASSWORD, Reply, User, fresh_email, reply},
-    database::{connect, counts_for, direct_url, set_signin_failures},
+    api::{Api, PASSWORD, Reply, User, fresh_email, reply, task_path},
+    database::{connect_to_stack, failures_condition, set_signin_failures},
     relay::{Hold, Relay},
-    watch::{Settings, Watch},
+    server::{Settings, TestServer},
 };
 use tokio::time::sleep;
 
-/// A wire that holds and delivers late, with an API of its own at the end of it.
-struct Late {
+/// An API with a relay before its database.
+struct Fixture {
     relay: Relay,
-    watch: Watch,
-    /// A user of that API.
+    server: TestServer,
     user: User,
-    /// The same user at an API whose wire is sound.
+    /// The same user at the shared API, whose connections are not disturbed.
     elsewhere: User,
 }
 
-/// How an attempt comes to be given up: by the client, which waits no longer, or by something on the way that cuts the
-/// connection at once.
-const WAYS: [fn(Hold) -> Hold; 2] = [|hold| hold, Hold::cutting];
+/// How an attempt is given up: because it times out, or because the connection closes at once.
+const GIVEN_UP_BY: [fn(Hold) -> Hold; 2] = [|hold| hold, Hold::disconnecting];
 
-impl Late {
+impl Fixture {
     async fn start() -> Self {
-        let (relay, settings) = Settings::of_the_stack().relayed().await;
-        let watch = Watch::start(&settings);
-        let user = watch.user().await;
-        Self { relay, elsewhere: user.at(&Api::shared()), watch, user }
+        let (relay, settings) = Settings::shared().with_relay().await;
+        let server = TestServer::start(&settings);
+        let user = server.user().await;
+        Self { relay, elsewhere: user.via(&Api::shared()), server, user }
     }
 
-    /// A reply to a request, an attempt at which is held on the way.
+    /// Sends a request of which one attempt is held; the reply comes from another attempt.
     async fn held(&self, hold: Hold, request: impl Future<Output = Reply>) -> Reply {
         self.relay.hold(Some(hold));
         let reply = request.await;
-        self.relay.until_held().await;
+        self.relay.wait_until_held().await;
         reply
     }
 
-    /// Delivers what was held, and waits until the database is done with it.
+    /// Delivers what was held, and waits until the database has processed it.
     async fn deliver(&self) {
         assert_eq!(self.relay.deliver().await, 1);
     }
 
-    /// The path of a new task, made elsewhere.
+    /// Creates a task through the shared API; its path.
     async fn task(&self) -> String {
-        path(&self.elsewhere.task("before").await)
+        task_path(&self.elsewhere.task("before").await)
     }
 }
 
-fn path(task: &Value) -> String {
-    format!("/tasks/{}", task["id"].as_str().unwrap())
-}
-
 async fn with_header(user: &User, method: Method, rest: &str, header: (&str, &str), body: Option<&Value>) -> Reply {
-    let request = user.api.request(method, &user.path(rest)).bearer_auth(&user.token).header(header.0, header.1);
+    let request = user.request(method, rest).header(header.0, header.1);
     reply(match body {
         Some(body) => request.json(body),
         None => request,
@@ -67,24 +61,23 @@ async fn with_header(user: &User, method: Method, rest: &str, header: (&str, &st
     .await
 }
 
-/// Creates a task under an `Idempotency-Key`.
 async fn create(user: &User, key: &str) -> Reply {
-    with_header(user, Method::POST, "/tasks", ("idempotency-key", key), Some(&json!({"title": "once"}))).await
+    user.create_with_key(key, &json!({"title": "once"})).await
 }
 
-/// How many counts of failed sign-ins there are for an address.
-async fn counts_of(email: &str) -> i64 {
-    let sql = format!("SELECT count(*) FROM signin_failures AS counted WHERE {}", counts_for(email));
-    connect(&direct_url().unwrap()).await.unwrap().query_typed(&sql, &[]).await.unwrap()[0].get(0)
+/// How many rows count failed sign-ins of an e-mail address.
+async fn failure_rows(email: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM signin_failures AS counted WHERE {}", failures_condition(email));
+    connect_to_stack().await.query_typed(&sql, &[]).await.unwrap()[0].get(0)
 }
 
 #[tokio::test]
 async fn a_late_update_of_a_task_does_not_revert_a_later_one() {
-    let late = Late::start().await;
+    let late = Fixture::start().await;
     let path = late.task().await;
-    late.user.put(&path, &json!({"title": "to warm up"})).await.expect(200);
-    for way in WAYS {
-        late.held(way(Hold::next()), late.user.put(&path, &json!({"title": "old"}))).await.expect(200);
+    late.user.put(&path, &json!({"title": "warm up"})).await.expect(200);
+    for give_up in GIVEN_UP_BY {
+        late.held(give_up(Hold::next()), late.user.put(&path, &json!({"title": "old"}))).await.expect(200);
         late.elsewhere.put(&path, &json!({"title": "new"})).await.expect(200);
         late.deliver().await;
         assert_eq!(late.elsewhere.get(&path).await.expect(200).body["title"], "new");
@@ -92,18 +85,18 @@ async fn a_late_update_of_a_task_does_not_revert_a_later_one() {
 }
 
 #[tokio::test]
-async fn nor_does_one_of_which_a_part_was_there_in_time() {
-    let late = Late::start().await;
+async fn a_late_rest_of_an_update_does_not_revert_a_later_one() {
+    let late = Fixture::start().await;
     let path = late.task().await;
-    late.user.put(&path, &json!({"title": "to warm up"})).await.expect(200);
-    // 20,000 bytes are two records of TLS. PostgreSQL begins with what it has of them, and waits for the rest.
+    late.user.put(&path, &json!({"title": "warm up"})).await.expect(200);
+    // 20,000 bytes are two TLS records. PostgreSQL starts to read, and waits for the rest.
     let description = "\u{1F980}".repeat(5000);
     for bytes in [1_000, 17_000] {
         let old = json!({"title": "old", "description": description});
-        let request = late.user.api.request(Method::PUT, &late.user.path(&path)).bearer_auth(&late.user.token);
+        let request = late.user.request(Method::PUT, &path);
         late.relay.hold(Some(Hold::next_but(bytes)));
         reply(request.json(&old)).await.expect(200);
-        late.relay.until_held().await;
+        late.relay.wait_until_held().await;
         assert_eq!(late.elsewhere.get(&path).await.expect(200).body["title"], "old", "after {bytes} bytes");
         late.elsewhere.put(&path, &json!({"title": "new"})).await.expect(200);
         late.deliver().await;
@@ -112,17 +105,17 @@ async fn nor_does_one_of_which_a_part_was_there_in_time() {
 }
 
 #[tokio::test]
-async fn nor_does_one_under_a_condition() {
-    let late = Late::start().await;
+async fn a_late_conditional_update_does_not_revert_a_later_one() {
+    let late = Fixture::start().await;
     let path = late.task().await;
     let update = async |etag: &str| {
         with_header(&late.user, Method::PUT, &path, ("if-match", etag), Some(&json!({"title": "old"}))).await
     };
     update("*").await.expect(200);
-    for way in WAYS {
+    for give_up in GIVEN_UP_BY {
         let etag = late.elsewhere.get(&path).await.expect(200).header("etag").to_owned();
         for condition in [&etag, "*"] {
-            late.held(way(Hold::next()), update(condition)).await.expect(200);
+            late.held(give_up(Hold::next()), update(condition)).await.expect(200);
             late.elsewhere.put(&path, &json!({"title": "new"})).await.expect(200);
             late.deliver().await;
             assert_eq!(late.elsewhere.get(&path).await.expect(200).body["title"], "new", "If-Match: {condition}");
@@ -131,19 +124,19 @@ async fn nor_does_one_under_a_condition() {
 }
 
 #[tokio::test]
-async fn what_is_delivered_while_the_client_repeats_is_done_once_and_in_order() {
-    let late = Late::start().await;
+async fn a_delivery_during_the_retry_is_processed_once_and_in_order() {
+    let late = Fixture::start().await;
     let path = late.task().await;
     let old = json!({"title": "old"});
     late.user.put(&path, &old).await.expect(200);
-    create(&late.user, "to-warm-up").await.expect(201);
+    create(&late.user, "warm-up").await.expect(201);
     let delivered = async || {
-        late.relay.until_held().await;
+        late.relay.wait_until_held().await;
         sleep(Duration::from_millis(300)).await;
         late.deliver().await;
     };
     let changes = async || {
-        late.relay.hold(Some(Hold::next().cutting()));
+        late.relay.hold(Some(Hold::next().disconnecting()));
         late.user.put(&path, &old).await.expect(200);
         late.elsewhere.put(&path, &json!({"title": "new"})).await.expect(200);
     };
@@ -152,12 +145,12 @@ async fn what_is_delivered_while_the_client_repeats_is_done_once_and_in_order() 
 
     for key in [None, Some("key")] {
         let created = async || {
-            late.relay.hold(Some(Hold::next().cutting()));
+            late.relay.hold(Some(Hold::next().disconnecting()));
             let reply = match key {
                 Some(key) => create(&late.user, key).await,
                 None => late.user.post("/tasks", &json!({"title": "once"})).await,
             };
-            late.elsewhere.delete(&self::path(&reply.body)).await.expect(204);
+            late.elsewhere.delete(&task_path(&reply.body)).await.expect(204);
         };
         tokio::join!(created(), delivered());
         let tasks = late.elsewhere.get("/tasks").await.expect(200).body;
@@ -166,18 +159,19 @@ async fn what_is_delivered_while_the_client_repeats_is_done_once_and_in_order() 
 }
 
 #[tokio::test]
-async fn a_late_creation_does_not_bring_a_deleted_task_back() {
-    let late = Late::start().await;
-    late.user.task("to warm up").await;
-    for (number, way) in WAYS.into_iter().enumerate() {
-        let task = late.held(way(Hold::next()), late.user.post("/tasks", &json!({"title": "once"}))).await;
-        let path = path(&task.expect(201).body);
+async fn a_late_creation_does_not_resurrect_a_deleted_task() {
+    let late = Fixture::start().await;
+    late.user.task("warm up").await;
+    for (number, give_up) in GIVEN_UP_BY.into_iter().enumerate() {
+        let task = late.held(give_up(Hold::next()), late.user.post("/tasks", &json!({"title": "once"}))).await;
+        let path = task_path(&task.expect(201).body);
         late.elsewhere.delete(&path).await.expect(204);
         late.deliver().await;
         late.elsewhere.get(&path).await.expect(403);
 
-        let path =
-            self::path(&late.held(way(Hold::next()), create(&late.user, &number.to_string())).await.expect(201).body);
+        let path = task_path(
+            &late.held(give_up(Hold::next()), create(&late.user, &number.to_string())).await.expect(201).body,
+        );
         late.elsewhere.delete(&path).await.expect(204);
         late.deliver().await;
         late.elsewhere.get(&path).await.expect(403);
@@ -185,35 +179,37 @@ async fn a_late_creation_does_not_bring_a_deleted_task_back() {
 }
 
 #[tokio::test]
-async fn a_late_deletion_does_not_delete_a_task_that_was_made_anew() {
-    let late = Late::start().await;
+async fn a_late_deletion_does_not_delete_a_recreated_task() {
+    let late = Fixture::start().await;
     late.user.delete(&late.task().await).await.expect(204);
-    for way in WAYS {
+    for give_up in GIVEN_UP_BY {
         let task = create(&late.elsewhere, "key").await.expect(201).body;
         for condition in [None, Some("*")] {
             let deleted = async {
                 match condition {
-                    Some(etag) => with_header(&late.user, Method::DELETE, &path(&task), ("if-match", etag), None).await,
-                    None => late.user.delete(&path(&task)).await,
+                    Some(etag) => {
+                        with_header(&late.user, Method::DELETE, &task_path(&task), ("if-match", etag), None).await
+                    }
+                    None => late.user.delete(&task_path(&task)).await,
                 }
             };
-            late.held(way(Hold::next()), deleted).await.expect(204);
+            late.held(give_up(Hold::next()), deleted).await.expect(204);
             create(&late.elsewhere, "key").await.expect(201);
             late.deliver().await;
-            late.elsewhere.get(&path(&task)).await.expect(200);
+            late.elsewhere.get(&task_path(&task)).await.expect(200);
         }
-        late.elsewhere.delete(&path(&task)).await.expect(204);
+        late.elsewhere.delete(&task_path(&task)).await.expect(204);
     }
 }
 
 #[tokio::test]
-async fn a_late_sign_up_does_not_bring_a_deleted_account_back() {
-    let late = Late::start().await;
-    let (here, elsewhere) = (&late.watch.api, &late.elsewhere.api);
+async fn a_late_sign_up_does_not_resurrect_a_deleted_account() {
+    let late = Fixture::start().await;
+    let (here, elsewhere) = (&late.server.api, &late.elsewhere.api);
     here.sign_up(&fresh_email()).await.expect(201);
-    for way in WAYS {
+    for give_up in GIVEN_UP_BY {
         let email = fresh_email();
-        let account = late.held(way(Hold::next()), here.sign_up(&email)).await.expect(201).body;
+        let account = late.held(give_up(Hold::next()), here.sign_up(&email)).await.expect(201).body;
         let token = elsewhere.sign_in(&email, PASSWORD).await.expect(200).token();
         let id = account["id"].as_str().unwrap().to_owned();
         let user = User { api: elsewhere.clone(), id, email, token };
@@ -225,13 +221,13 @@ async fn a_late_sign_up_does_not_bring_a_deleted_account_back() {
 }
 
 #[tokio::test]
-async fn a_late_change_of_an_address_does_not_revert_a_later_one() {
-    let late = Late::start().await;
+async fn a_late_change_of_email_does_not_revert_a_later_one() {
+    let late = Fixture::start().await;
     let change = |email: &str| json!({"current_password": PASSWORD, "email": email});
     late.user.put("", &change(&late.user.email)).await.expect(200);
-    for way in WAYS {
+    for give_up in GIVEN_UP_BY {
         let emails = [fresh_email(), fresh_email()];
-        late.held(way(Hold::next_after(1)), late.user.put("", &change(&emails[0]))).await.expect(200);
+        late.held(give_up(Hold::next_after(1)), late.user.put("", &change(&emails[0]))).await.expect(200);
         late.elsewhere.put("", &change(&emails[1])).await.expect(200);
         late.deliver().await;
         assert_eq!(late.elsewhere.get("").await.expect(200).body["email"], emails[1]);
@@ -241,13 +237,12 @@ async fn a_late_change_of_an_address_does_not_revert_a_later_one() {
 
 #[tokio::test]
 async fn a_late_change_of_a_password_does_not_revert_a_later_one() {
-    /// What is set late.
     const OLD: &str = "an old password";
-    let mut late = Late::start().await;
+    let mut late = Fixture::start().await;
     let change = |current: &str, password: &str| json!({"current_password": current, "password": password});
     late.user.put("", &json!({"current_password": PASSWORD, "email": late.user.email})).await.expect(200);
-    for way in WAYS {
-        late.held(way(Hold::next_after(1)), late.user.put("", &change(PASSWORD, OLD))).await.expect(200);
+    for give_up in GIVEN_UP_BY {
+        late.held(give_up(Hold::next_after(1)), late.user.put("", &change(PASSWORD, OLD))).await.expect(200);
         let sign_in = |password| late.elsewhere.api.sign_in(&late.user.email, password);
         let token = sign_in(OLD).await.expect(200).token();
         User { token, ..late.elsewhere.clone() }.put("", &change(OLD, PASSWORD)).await.expect(200);
@@ -258,22 +253,22 @@ async fn a_late_change_of_a_password_does_not_revert_a_later_one() {
 }
 
 #[tokio::test]
-async fn a_late_sign_in_counts_nothing_for_an_account_that_is_gone() {
-    let late = Late::start().await;
-    let (here, email) = (&late.watch.api, &late.user.email);
+async fn a_late_failed_sign_in_is_not_counted_for_a_deleted_account() {
+    let late = Fixture::start().await;
+    let (here, email) = (&late.server.api, &late.user.email);
     here.sign_in(email, "wrong password").await.expect(401);
-    assert!(counts_of(email).await > 0);
+    assert!(failure_rows(email).await > 0);
     late.held(Hold::next(), here.sign_in(email, "wrong password")).await.expect(401);
     late.elsewhere.delete("").await.expect(204);
-    assert_eq!(counts_of(email).await, 0);
+    assert_eq!(failure_rows(email).await, 0);
     late.deliver().await;
-    assert_eq!(counts_of(email).await, 0);
+    assert_eq!(failure_rows(email).await, 0);
 }
 
 #[tokio::test]
-async fn a_late_success_does_not_forget_the_failures_after_it() {
-    let late = Late::start().await;
-    let (here, elsewhere, email) = (&late.watch.api, &late.elsewhere.api, &late.user.email);
+async fn a_late_success_does_not_reset_the_failures_after_it() {
+    let late = Fixture::start().await;
+    let (here, elsewhere, email) = (&late.server.api, &late.elsewhere.api, &late.user.email);
     elsewhere.sign_in(email, "wrong password").await.expect(401);
     here.sign_in(email, PASSWORD).await.expect(200);
     elsewhere.sign_in(email, "wrong password").await.expect(401);
@@ -286,10 +281,10 @@ async fn a_late_success_does_not_forget_the_failures_after_it() {
 
 #[tokio::test]
 async fn what_was_answered_with_503_is_not_done_later() {
-    let late = Late::start().await;
+    let late = Fixture::start().await;
     let path = late.task().await;
-    late.user.put(&path, &json!({"title": "to warm up"})).await.expect(200);
-    late.user.task("to warm up").await;
+    late.user.put(&path, &json!({"title": "warm up"})).await.expect(200);
+    late.user.task("warm up").await;
     late.relay.hold(Some(Hold::all_after(0)));
     let (old, new) = (json!({"title": "old"}), json!({"title": "new"}));
     let (updated, created) = tokio::join!(late.user.put(&path, &old), late.user.post("/tasks", &new));

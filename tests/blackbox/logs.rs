@@ -1,15 +1,16 @@
-//! What the log says, and what it never says.
+//! What the log contains, and what it never contains.
 
 use reqwest::{Method, header::AUTHORIZATION};
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, PASSWORD, User, reply},
-    watch::{Settings, Watch, request_lines},
+    api::{Api, PASSWORD, User, reply, task_path},
+    server::{Settings, TestServer, request_lines},
 };
 
+/// Marks everything secret.
 const SECRET: &str = "s3cr3t-m4rk";
 
-/// Everything that fails and succeeds, with a mark in every secret; the user's own token is one.
+/// Sends requests of every kind, with the mark in everything secret; the secrets, the user's token included.
 async fn session(api: &Api) -> Vec<String> {
     let email = format!("{SECRET}-{}", tests::api::fresh_email());
     let password = format!("{SECRET}-password");
@@ -36,7 +37,7 @@ async fn session(api: &Api) -> Vec<String> {
         reply(api.request(Method::GET, &user.path("/tasks")).header(AUTHORIZATION, authorization)).await.expect(401);
     }
     user.put("", &json!({"current_password": SECRET, "password": password})).await.expect(401);
-    let path = format!("/tasks/{}", task["id"].as_str().unwrap());
+    let path = task_path(&task);
     user.put(&path, &json!({"title": format!("{SECRET}-other"), "description": SECRET})).await.expect(200);
     let changes = json!({"current_password": password, "password": format!("{SECRET}-new-password")});
     user.put("", &changes).await.expect(200);
@@ -45,33 +46,33 @@ async fn session(api: &Api) -> Vec<String> {
 
 #[tokio::test]
 async fn no_secret_is_in_any_line_at_any_level() {
-    let settings = Settings::of_the_stack();
-    let kept = ["JWT_SIGNING_KEY", "DATABASE_URL"].map(|name| settings.get(name).to_owned());
+    let settings = Settings::shared();
+    let stored = ["JWT_SIGNING_KEY", "DATABASE_URL"].map(|name| settings.get(name).to_owned());
     let url: reqwest::Url = settings.get("DATABASE_URL").parse().unwrap();
-    let kept = [&kept[..], &[url.password().unwrap().to_owned()]].concat();
+    let stored = [&stored[..], &[url.password().unwrap().to_owned()]].concat();
     for level in ["", "trace"] {
-        let watch = Watch::start(&settings.clone().with("AWS_LAMBDA_LOG_LEVEL", level));
-        let secrets = session(&watch.api).await;
-        let log = watch.output();
+        let server = TestServer::start(&settings.clone().with("AWS_LAMBDA_LOG_LEVEL", level));
+        let secrets = session(&server.api).await;
+        let log = server.output();
         assert!(request_lines(&log).len() > 15, "{log}");
-        for secret in secrets.iter().chain(&kept) {
-            let told = log.lines().find(|line| line.contains(secret.as_str()));
-            assert_eq!(told, None, "at level {level:?}");
+        for secret in secrets.iter().chain(&stored) {
+            let line = log.lines().find(|line| line.contains(secret.as_str()));
+            assert_eq!(line, None, "at level {level:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn every_request_has_one_line_that_says_what_became_of_it() {
-    let watch = Watch::start(&Settings::of_the_stack());
-    let user = watch.user().await;
+async fn every_request_has_one_line_with_its_outcome() {
+    let server = TestServer::start(&Settings::shared());
+    let user = server.user().await;
     let task = user.task("x").await;
-    let path = format!("/tasks/{}", task["id"].as_str().unwrap());
+    let path = task_path(&task);
     user.get(&path).await.expect(200);
     user.get(&path).await.expect(200);
-    let forged = watch.api.send(Method::GET, &user.path(&path), Some("x"), None).await.expect(401);
+    let forged = server.api.send(Method::GET, &user.path(&path), Some("x"), None).await.expect(401);
 
-    let lines = watch.requests();
+    let lines = server.requests();
     assert_eq!(lines.len(), 4, "{lines:#?}");
     for line in &lines {
         for (name, is_right) in [
@@ -92,12 +93,12 @@ async fn every_request_has_one_line_that_says_what_became_of_it() {
     assert_eq!(routes, ["POST /users/{user_id}/tasks", get, get, get], "ids are in no route");
     assert_eq!(lines[1..3].iter().map(|line| &line["cold_start"]).collect::<Vec<_>>(), [true, false]);
     assert!(lines[..3].iter().all(|line| line["user"] == user.id.as_str() && line["attempts"] == 1));
-    assert!(lines[3]["user"].is_null(), "nobody is named before the token is verified");
+    assert!(lines[3]["user"].is_null(), "no user before the token is verified");
     assert_eq!((&lines[3]["attempts"], &lines[3]["status"]), (&json!(0), &json!(401)));
-    assert_eq!(lines[3]["request_id"], forged.body["request_id"], "what the client has to quote");
+    assert_eq!(lines[3]["request_id"], forged.body["request_id"], "the id that the client sees");
 }
 
-/// The metrics in a line: their names and values, as CloudWatch takes them out of it.
+/// The names and values of the metrics in a line, in CloudWatch's embedded metric format.
 fn metrics(line: &Value) -> Vec<(&str, f64)> {
     let directive = &line["_aws"]["CloudWatchMetrics"][0];
     assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&json!("TaskApi"), &json!([["stage"]])), "{line}");
@@ -107,11 +108,11 @@ fn metrics(line: &Value) -> Vec<(&str, f64)> {
 }
 
 #[tokio::test]
-async fn metrics_are_counted_for_the_stage_from_the_requests_lines() {
-    let (relay, settings) = Settings::of_the_stack().relayed().await;
-    // The level has no say in what is counted.
-    let watch = Watch::start(&settings.clone().with("STAGE", "test").with("AWS_LAMBDA_LOG_LEVEL", "error"));
-    let user = watch.user().await;
+async fn metrics_are_in_the_requests_lines_of_a_stage() {
+    let (relay, settings) = Settings::shared().with_relay().await;
+    // Metrics do not depend on the log level.
+    let server = TestServer::start(&settings.clone().with("STAGE", "test").with("AWS_LAMBDA_LOG_LEVEL", "error"));
+    let user = server.user().await;
     user.get("").await.expect(200);
     user.api.sign_in(&user.email, "wrong password").await.expect(401);
     user.api.send(Method::GET, &user.path(""), None, None).await.expect(401);
@@ -121,7 +122,7 @@ async fn metrics_are_counted_for_the_stage_from_the_requests_lines() {
     relay.cut();
     user.get("").await.expect(503);
 
-    let lines = watch.requests();
+    let lines = server.requests();
     let names = |line| metrics(line).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(names(&lines[0]), ["DatabaseTime"]);
     assert_eq!(metrics(&lines[0])[0].1, lines[0]["database_ms"].as_f64().unwrap());
@@ -130,18 +131,18 @@ async fn metrics_are_counted_for_the_stage_from_the_requests_lines() {
     assert_eq!(names(&lines[4]), ["DatabaseTime", "Retries", "DatabaseUnavailable"]);
     assert_eq!(metrics(&lines[4])[1].1 + 1.0, lines[4]["attempts"].as_f64().unwrap());
 
-    let without = Watch::start(&settings);
+    let without = TestServer::start(&settings);
     relay.refuse(false);
     without.api.sign_in(&user.email, "wrong password").await.expect(401);
-    assert!(without.requests()[0]["_aws"].is_null(), "nobody collects them here");
+    assert!(without.requests()[0]["_aws"].is_null(), "no stage, no metrics");
 }
 
 #[tokio::test]
-async fn security_events_can_be_told_apart() {
-    let watch = Watch::start(&Settings::of_the_stack());
-    let api = &watch.api;
+async fn security_events_have_names() {
+    let server = TestServer::start(&Settings::shared());
+    let api = &server.api;
     let user = api.user().await;
-    let other = Api::shared().user().await.at(api);
+    let other = Api::shared().user().await.via(api);
     api.sign_in(&user.email, "wrong password").await.expect(401);
     api.sign_in("nobody@example.com", "wrong password").await.expect(401);
     user.get(&format!("/tasks/{}", user.id)).await.expect(403);
@@ -153,7 +154,7 @@ async fn security_events_can_be_told_apart() {
     user.get("").await.expect(401);
     other.delete("").await.expect(204);
 
-    let events: Vec<_> = watch
+    let events: Vec<_> = server
         .requests()
         .iter()
         .map(|line| (line["security_event"].as_str().unwrap_or("none").to_owned(), line["user"].clone()))

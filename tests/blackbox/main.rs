@@ -1,4 +1,4 @@
-//! The whole API, over HTTP, on real parts. `make test` starts them and runs this.
+//! The API over HTTP on a real stack, and the programs around it. `make test` starts the stack and runs this.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod access;
@@ -8,6 +8,7 @@ mod checkouts;
 mod commands;
 mod conditions;
 mod contract;
+mod database_settings;
 mod deployed;
 mod docs;
 mod events;
@@ -19,7 +20,6 @@ mod migrate;
 mod migrate_role;
 mod operate;
 mod paging;
-mod pasted;
 mod pooler;
 mod proxy;
 mod races;

@@ -1,50 +1,55 @@
-//! `migrate role`: what the role of the functions may do, and what it may not.
+//! `migrate role`: the rights of the functions' role.
 
 use anyhow::{Context, Result};
-use tests::database::{Migrate, Run, Scratch, column, connect, direct_url, migrations, superuser_url};
+use tests::{
+    command::Output,
+    database::{
+        Migrate, TestDatabase, column, connect, connect_as_superuser, connect_to_stack, migrations, superuser_url,
+    },
+};
 use tokio_postgres::Client;
 
 const PASSWORD: &str = "it's \"quoted\" \\ and 🔑";
 
-/// Runs `migrate role` on the database at this address.
-async fn make_role(url: &str, password: Option<&str>) -> Result<Run> {
+/// Runs `migrate role` on the database at this URL.
+async fn make_role(url: &str, password: Option<&str>) -> Result<Output> {
     // It needs no folder of migrations.
     Migrate::new(url, "/nowhere".as_ref())?.env("FUNCTIONS_PASSWORD", password).run(&["role"]).await
 }
 
-/// The address of the database for its functions.
-fn of_functions(scratch: &Scratch, password: &str) -> String {
-    scratch.url_with(|url| {
-        url.set_username(&format!("{}_functions", scratch.name())).unwrap();
+/// The database's URL as the functions' role.
+fn functions_url(database: &TestDatabase, password: &str) -> String {
+    database.url_with(|url| {
+        url.set_username(&format!("{}_functions", database.name())).unwrap();
         url.set_password(Some(password)).unwrap();
     })
 }
 
-/// The same database as the superuser.
-fn of_superuser(scratch: &Scratch) -> Result<String> {
-    let superuser: reqwest::Url = superuser_url()?.parse()?;
-    Ok(scratch.url_with(|url| {
+/// The database's URL as the superuser.
+fn url_as_superuser(database: &TestDatabase) -> Result<String> {
+    let superuser: reqwest::Url = superuser_url().parse()?;
+    Ok(database.url_with(|url| {
         url.set_username(superuser.username()).unwrap();
         url.set_password(superuser.password()).unwrap();
     }))
 }
 
-/// The SQLSTATE with which a statement is refused.
-async fn refusal(client: &Client, statement: &str) -> Option<String> {
+/// The SQLSTATE of a statement's error.
+async fn sqlstate(client: &Client, statement: &str) -> Option<String> {
     let error = client.batch_execute(statement).await.err()?;
     Some(error.code().map_or_else(|| error.to_string(), |code| code.code().to_owned()))
 }
 
-/// Two databases with the product's schema and the functions' role: made by an owner who may make roles, and by the
-/// superuser.
-async fn made_by_owner_and_by_superuser() -> Result<[Scratch; 2]> {
-    let mut owned = Scratch::create().await?;
-    owned.give_to_owner("hunter2").await?;
-    let plain = Scratch::create().await?;
-    for (scratch, url) in [(&owned, owned.url().to_owned()), (&plain, of_superuser(&plain)?)] {
-        scratch.migrate(&migrations(), &["up"]).await?.success()?;
-        let printed = make_role(&url, Some(PASSWORD)).await?.success()?;
-        let role = format!("{}_functions", scratch.name());
+/// Two databases with the product's schema and the functions' role: created by an owner who may create roles, and by
+/// the superuser.
+async fn with_role_by_owner_and_by_superuser() -> Result<[TestDatabase; 2]> {
+    let mut owned = TestDatabase::create().await?;
+    owned.create_owner("hunter2").await?;
+    let plain = TestDatabase::create().await?;
+    for (database, url) in [(&owned, owned.url().to_owned()), (&plain, url_as_superuser(&plain)?)] {
+        database.migrate(&migrations(), &["up"]).await?.success();
+        let printed = make_role(&url, Some(PASSWORD)).await?.success();
+        let role = format!("{}_functions", database.name());
         assert_eq!(printed, format!("{role} reads and writes rows, with the password in FUNCTIONS_PASSWORD\n"));
     }
     Ok([owned, plain])
@@ -52,8 +57,8 @@ async fn made_by_owner_and_by_superuser() -> Result<[Scratch; 2]> {
 
 #[tokio::test]
 async fn the_role_reads_and_writes_rows_and_does_nothing_else() -> Result<()> {
-    for scratch in made_by_owner_and_by_superuser().await? {
-        let client = connect(&of_functions(&scratch, PASSWORD)).await?;
+    for database in with_role_by_owner_and_by_superuser().await? {
+        let client = connect(&functions_url(&database, PASSWORD)).await?;
         for allowed in [
             "INSERT INTO users (email, password_hash) VALUES ('a@example.com', repeat('x', 60))",
             "SELECT * FROM users",
@@ -64,9 +69,9 @@ async fn the_role_reads_and_writes_rows_and_does_nothing_else() -> Result<()> {
             "DELETE FROM users",
             "DELETE FROM signin_failures",
         ] {
-            assert_eq!(refusal(&client, allowed).await, None, "{allowed}");
+            assert_eq!(sqlstate(&client, allowed).await, None, "{allowed}");
         }
-        let owner: String = scratch.url().parse::<reqwest::Url>()?.username().to_owned();
+        let owner: String = database.url().parse::<reqwest::Url>()?.username().to_owned();
         for (forbidden, code) in [
             ("SELECT * FROM _sqlx_migrations", "42501"),
             ("SELECT version FROM _sqlx_migrations", "42501"),
@@ -101,16 +106,16 @@ async fn the_role_reads_and_writes_rows_and_does_nothing_else() -> Result<()> {
             ("SELECT pg_read_file('PG_VERSION')", "42501"),
             ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres' LIMIT 1", "42501"),
         ] {
-            assert_eq!(refusal(&client, forbidden).await.as_deref(), Some(code), "{forbidden}");
+            assert_eq!(sqlstate(&client, forbidden).await.as_deref(), Some(code), "{forbidden}");
         }
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn the_limits_of_the_role_are_in_force_after_it_has_logged_in() -> Result<()> {
-    for scratch in made_by_owner_and_by_superuser().await? {
-        let client = connect(&of_functions(&scratch, PASSWORD)).await?;
+async fn the_limits_of_the_role_apply_when_it_logs_in() -> Result<()> {
+    for database in with_role_by_owner_and_by_superuser().await? {
+        let client = connect(&functions_url(&database, PASSWORD)).await?;
         let limits = "SELECT name || '=' || setting || unit FROM pg_settings WHERE source = 'user' ORDER BY name";
         let mut expected = vec![
             "client_connection_check_interval=250ms",
@@ -123,14 +128,14 @@ async fn the_limits_of_the_role_are_in_force_after_it_has_logged_in() -> Result<
             expected.push("transaction_timeout=2000ms");
         }
         assert_eq!(column(&client, limits).await?, expected);
-        assert_eq!(refusal(&client, "SELECT pg_sleep(60)").await.as_deref(), Some("57014"));
+        assert_eq!(sqlstate(&client, "SELECT pg_sleep(60)").await.as_deref(), Some("57014"));
     }
     Ok(())
 }
 
-/// Everything about the role but its password.
-async fn facts(scratch: &Scratch) -> Result<Vec<String>> {
-    let facts = "
+/// The role's attributes, settings, grants and memberships.
+async fn attributes_and_grants(database: &TestDatabase) -> Result<Vec<String>> {
+    let sql = "
         SELECT rolname || rolsuper || rolcreatedb || rolcreaterole || rolcanlogin || rolreplication || rolbypassrls
             || COALESCE(rolconfig::text, '') FROM pg_roles WHERE rolname = current_database() || '_functions'
         UNION ALL
@@ -140,26 +145,26 @@ async fn facts(scratch: &Scratch) -> Result<Vec<String>> {
         UNION ALL
         SELECT count(*)::text FROM pg_auth_members WHERE member = (current_database() || '_functions')::regrole
         ORDER BY 1";
-    column(&scratch.connect().await?, facts).await
+    column(&database.connect().await?, sql).await
 }
 
 #[tokio::test]
-async fn making_the_role_twice_changes_the_password_alone() -> Result<()> {
-    for scratch in made_by_owner_and_by_superuser().await? {
-        let before = facts(&scratch).await?;
-        make_role(&of_superuser(&scratch)?, Some("another one")).await?.success()?;
-        assert_eq!(facts(&scratch).await?, before);
-        connect(&of_functions(&scratch, "another one")).await?;
-        let error = connect(&of_functions(&scratch, PASSWORD)).await.unwrap_err();
+async fn making_the_role_again_changes_only_the_password() -> Result<()> {
+    for database in with_role_by_owner_and_by_superuser().await? {
+        let before = attributes_and_grants(&database).await?;
+        make_role(&url_as_superuser(&database)?, Some("another one")).await?.success();
+        assert_eq!(attributes_and_grants(&database).await?, before);
+        connect(&functions_url(&database, "another one")).await?;
+        let error = connect(&functions_url(&database, PASSWORD)).await.unwrap_err();
         assert!(format!("{error:?}").contains("password authentication failed"), "{error:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn the_role_gets_its_rights_to_what_a_later_migration_makes() -> Result<()> {
-    // The owner of the second database may make no roles: the superuser has made this one.
-    for scratch in made_by_owner_and_by_superuser().await? {
+async fn the_role_gets_its_rights_on_what_a_later_migration_creates() -> Result<()> {
+    // The owner of the second database may not create roles; the superuser has created this one.
+    for database in with_role_by_owner_and_by_superuser().await? {
         let later = tempfile::tempdir()?;
         for entry in std::fs::read_dir(migrations())? {
             let entry = entry?;
@@ -171,8 +176,8 @@ async fn the_role_gets_its_rights_to_what_a_later_migration_makes() -> Result<()
              CREATE VIEW shortest AS SELECT * FROM notes ORDER BY length(text) LIMIT 1;
              DROP TABLE tasks; CREATE TABLE tasks (title TEXT);",
         )?;
-        scratch.migrate(later.path(), &["up"]).await?.success()?;
-        let client = connect(&of_functions(&scratch, PASSWORD)).await?;
+        database.migrate(later.path(), &["up"]).await?.success();
+        let client = connect(&functions_url(&database, PASSWORD)).await?;
         for allowed in [
             "INSERT INTO notes (text) VALUES ('a')",
             "UPDATE notes SET text = 'b'",
@@ -180,19 +185,19 @@ async fn the_role_gets_its_rights_to_what_a_later_migration_makes() -> Result<()
             "DELETE FROM notes",
             "INSERT INTO tasks VALUES ('a')",
         ] {
-            assert_eq!(refusal(&client, allowed).await, None, "{allowed}");
+            assert_eq!(sqlstate(&client, allowed).await, None, "{allowed}");
         }
-        assert_eq!(refusal(&client, "TRUNCATE notes").await.as_deref(), Some("42501"));
-        assert_eq!(refusal(&client, "DROP TABLE notes").await.as_deref(), Some("42501"));
+        assert_eq!(sqlstate(&client, "TRUNCATE notes").await.as_deref(), Some("42501"));
+        assert_eq!(sqlstate(&client, "DROP TABLE notes").await.as_deref(), Some("42501"));
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_role_that_may_too_much_is_cut_down_to_its_rows() -> Result<()> {
-    let scratch = Scratch::migrated().await?;
-    let role = format!("{}_functions", scratch.name());
-    let superuser = connect(&of_superuser(&scratch)?).await?;
+async fn a_role_with_too_many_rights_loses_them() -> Result<()> {
+    let database = TestDatabase::migrated().await?;
+    let role = format!("{}_functions", database.name());
+    let superuser = connect(&url_as_superuser(&database)?).await?;
     superuser
         .batch_execute(&format!(
             "CREATE ROLE {role} SUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS NOLOGIN PASSWORD 'old';
@@ -203,9 +208,9 @@ async fn a_role_that_may_too_much_is_cut_down_to_its_rows() -> Result<()> {
              ALTER ROLE {role} SET statement_timeout = 0"
         ))
         .await?;
-    make_role(&of_superuser(&scratch)?, Some(PASSWORD)).await?.success()?;
+    make_role(&url_as_superuser(&database)?, Some(PASSWORD)).await?.success();
 
-    let client = connect(&of_functions(&scratch, PASSWORD)).await?;
+    let client = connect(&functions_url(&database, PASSWORD)).await?;
     for forbidden in [
         "SET ROLE task_api",
         "SELECT version FROM _sqlx_migrations",
@@ -214,17 +219,17 @@ async fn a_role_that_may_too_much_is_cut_down_to_its_rows() -> Result<()> {
         "CREATE DATABASE mine",
         "CREATE ROLE mine",
     ] {
-        assert_eq!(refusal(&client, forbidden).await.as_deref(), Some("42501"), "{forbidden}");
+        assert_eq!(sqlstate(&client, forbidden).await.as_deref(), Some("42501"), "{forbidden}");
     }
-    assert_eq!(refusal(&client, "SELECT * FROM tasks").await, None);
+    assert_eq!(sqlstate(&client, "SELECT * FROM tasks").await, None);
     assert_eq!(column(&client, "SHOW statement_timeout").await?, ["1500ms"]);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_database_may_have_any_name() -> Result<()> {
-    let admin = connect(&superuser_url()?).await?;
-    let base: reqwest::Url = superuser_url()?.parse()?;
+    let admin = connect_as_superuser().await;
+    let base: reqwest::Url = superuser_url().parse()?;
     for name in ["we\"ird Däta'base; --", "Case-And_Dash", &"x".repeat(53)] {
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let role = format!("{name}_functions");
@@ -238,15 +243,15 @@ async fn a_database_may_have_any_name() -> Result<()> {
         admin.batch_execute(&format!("CREATE DATABASE {}", quoted(name))).await?;
         let mut url = base.clone();
         url.set_path(name);
-        Migrate::new(url.as_str(), &migrations())?.run(&["up"]).await?.success()?;
-        let printed = make_role(url.as_str(), Some(PASSWORD)).await?.success()?;
+        Migrate::new(url.as_str(), &migrations())?.run(&["up"]).await?.success();
+        let printed = make_role(url.as_str(), Some(PASSWORD)).await?.success();
         assert!(printed.starts_with(&format!("{role} reads and writes rows")), "{printed}");
 
         url.set_username(&role).unwrap();
         url.set_password(Some(PASSWORD)).unwrap();
         let client = connect(url.as_str()).await?;
-        assert_eq!(refusal(&client, "SELECT * FROM tasks").await, None);
-        assert_eq!(refusal(&client, "TRUNCATE tasks").await.as_deref(), Some("42501"));
+        assert_eq!(sqlstate(&client, "SELECT * FROM tasks").await, None);
+        assert_eq!(sqlstate(&client, "TRUNCATE tasks").await.as_deref(), Some("42501"));
         drop(client);
         for statement in &clean {
             admin.batch_execute(statement).await?;
@@ -256,42 +261,42 @@ async fn a_database_may_have_any_name() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_role_that_cannot_be_made_is_not_made_and_no_password_is_told() -> Result<()> {
-    let scratch = Scratch::migrated().await?;
-    let role = format!("{}_functions", scratch.name());
+async fn a_role_that_cannot_be_made_is_not_and_no_password_is_printed() -> Result<()> {
+    let database = TestDatabase::migrated().await?;
+    let role = format!("{}_functions", database.name());
     let hash = format!("md5{}", "0".repeat(32));
-    for (password, complaint) in [
+    for (password, error) in [
         (None, "no password is given: set FUNCTIONS_PASSWORD".to_owned()),
         (Some(""), "no password is given: set FUNCTIONS_PASSWORD".to_owned()),
         (Some(&*hash), "the password of the functions' role has the form of a hash".to_owned()),
-        // The stack's owner may make no roles.
+        // The stack's owner may not create roles.
         (Some("hunter2"), format!("the role {role} was not changed: the database failed: permission denied")),
     ] {
-        let message = make_role(scratch.url(), password).await?.failure()?;
-        assert!(message.starts_with(&format!("migrate: {complaint}")), "{message}");
+        let message = make_role(database.url(), password).await?.failure();
+        assert!(message.starts_with(&format!("migrate: {error}")), "{message}");
         assert!(password.is_none_or(|password| password.is_empty() || !message.contains(password)), "{message}");
     }
     let roles = format!("SELECT rolname::text FROM pg_roles WHERE rolname = '{role}'");
-    assert_eq!(column(&scratch.connect().await?, &roles).await?, [""; 0]);
+    assert_eq!(column(&database.connect().await?, &roles).await?, [""; 0]);
 
-    // Nor is one that owns something, or is the one who connects.
-    let superuser = connect(&of_superuser(&scratch)?).await?;
+    // A role that owns something, or is the one of the connection, is refused as well.
+    let superuser = connect(&url_as_superuser(&database)?).await?;
     superuser.batch_execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'old'")).await?;
     superuser.batch_execute(&format!("ALTER TABLE tasks OWNER TO {role}")).await?;
-    let message = make_role(&of_superuser(&scratch)?, Some("hunter2")).await?.failure()?;
+    let message = make_role(&url_as_superuser(&database)?, Some("hunter2")).await?.failure();
     assert!(message.contains("it owns tables or databases"), "{message}");
-    let message = make_role(&of_functions(&scratch, "old"), Some("hunter2")).await?.failure()?;
+    let message = make_role(&functions_url(&database, "old"), Some("hunter2")).await?.failure();
     assert!(message.contains("it is the role of this connection"), "{message}");
     superuser.batch_execute("ALTER TABLE tasks OWNER TO task_api").await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn the_password_is_in_nothing_that_the_server_keeps() -> Result<()> {
-    let scratch = Scratch::migrated().await?;
+async fn the_server_never_sees_the_password_in_plain_text() -> Result<()> {
+    let database = TestDatabase::migrated().await?;
     let password = "seldom-written-83041";
-    make_role(&of_superuser(&scratch)?, Some(password)).await?.success()?;
-    let mut url: reqwest::Url = superuser_url()?.parse()?;
+    make_role(&url_as_superuser(&database)?, Some(password)).await?.success();
+    let mut url: reqwest::Url = superuser_url().parse()?;
     url.set_path("postgres");
     let superuser = connect(url.as_str()).await?;
     let kept = "SELECT query FROM pg_stat_statements WHERE query LIKE '%seldom-' || 'written%'";
@@ -304,16 +309,16 @@ async fn the_password_is_in_nothing_that_the_server_keeps() -> Result<()> {
     let activity = "SELECT query FROM pg_stat_activity WHERE query LIKE '%seldom-' || 'written%'
                         AND pid <> pg_backend_pid()";
     assert_eq!(column(&superuser, activity).await?, [""; 0]);
-    let hashed = format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{}_functions'", scratch.name());
+    let hashed = format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{}_functions'", database.name());
     let hash = column(&superuser, &hashed).await?.pop().context("no password")?;
     assert!(hash.starts_with("SCRAM-SHA-256$"), "{hash}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_database_without_the_role_is_migrated_as_ever() -> Result<()> {
-    let scratch = Scratch::migrated().await?;
-    let roles = format!("SELECT rolname::text FROM pg_roles WHERE rolname = '{}_functions'", scratch.name());
-    assert_eq!(column(&connect(&direct_url()?).await?, &roles).await?, [""; 0]);
+async fn migrations_do_not_need_the_role() -> Result<()> {
+    let database = TestDatabase::migrated().await?;
+    let roles = format!("SELECT rolname::text FROM pg_roles WHERE rolname = '{}_functions'", database.name());
+    assert_eq!(column(&connect_to_stack().await, &roles).await?, [""; 0]);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What an operator does: secrets, releases, the smoke test, the watch over the database.
+//! The `operate` program: secrets, releases, the smoke test, the monitor.
 
 use std::{
     fs,
@@ -11,110 +11,118 @@ use reqwest::{Method, Url};
 use rustix::process::{Pid, Signal};
 use tests::{
     api::{Api, PASSWORD},
-    database::{Scratch, column, connect, direct_url, migrations, superuser_url},
-    operate::{Checkout, Run, STAGE, smoke},
-    watch::{Settings, Watch},
+    command::Output,
+    database::{
+        TestDatabase, column, connect, connect_as_superuser, connect_to_stack, direct_url, migrations, superuser_url,
+        wait_for_row,
+    },
+    operate::{Checkout, STAGE, smoke},
+    server::{Settings, TestServer},
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tokio_postgres::error::SqlState;
 
-async fn accounts(database: &Scratch) -> Vec<String> {
+async fn emails(database: &TestDatabase) -> Vec<String> {
     column(&database.connect().await.unwrap(), "SELECT email FROM users").await.unwrap()
 }
 
 #[tokio::test]
-async fn the_smoke_test_meets_every_part_and_leaves_nothing_behind() {
-    let database = Scratch::migrated().await.unwrap();
-    let watch = Watch::start(&Settings::of_the_stack().with("DATABASE_URL", database.url()));
-    let said = smoke(&watch.api).await.succeeded();
+async fn the_smoke_test_exercises_every_part_and_leaves_nothing_behind() {
+    let database = TestDatabase::migrated().await.unwrap();
+    let server = TestServer::start(&Settings::shared().with("DATABASE_URL", database.url()));
+    let output = smoke(&server.api).await.success();
     for step in ["health", "preflight", "no token", "signup", "signin", "create", "list", "delete", "ended"] {
-        assert!(said.contains(step), "{step} in {said}");
+        assert!(output.contains(step), "{step} in {output}");
     }
-    let routes: Vec<_> = watch.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
+    let routes: Vec<_> = server.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
     assert!(routes.contains(&"POST /users/{user_id}/tasks".to_owned()), "{routes:?}");
-    assert!(accounts(&database).await.is_empty());
+    assert!(emails(&database).await.is_empty());
 }
 
 #[tokio::test]
-async fn the_smoke_test_deletes_its_account_when_a_step_in_the_middle_fails() {
-    let database = Scratch::migrated().await.unwrap();
-    // May do everything but create tasks.
+async fn the_smoke_test_deletes_its_account_when_a_later_step_fails() {
+    let database = TestDatabase::migrated().await.unwrap();
+    // A role that may do everything except create tasks.
     let superuser = database.url_with(|url| url.set_username("postgres").unwrap());
     let sql = "DROP ROLE IF EXISTS halfway; CREATE ROLE halfway LOGIN PASSWORD 'halfway';
         GRANT SELECT, INSERT, UPDATE, DELETE ON users, signin_failures TO halfway;
         GRANT SELECT, DELETE ON tasks TO halfway";
-    tests::database::connect(&superuser).await.unwrap().batch_execute(sql).await.unwrap();
+    connect(&superuser).await.unwrap().batch_execute(sql).await.unwrap();
     let url = database.url_with(|url| {
         url.set_username("halfway").unwrap();
         url.set_password(Some("halfway")).unwrap();
     });
-    let watch = Watch::start(&Settings::of_the_stack().with("DATABASE_URL", &url));
-    let complaint = smoke(&watch.api).await.failed();
-    assert!(complaint.contains("create a task: 500") && complaint.contains("request id: "), "{complaint}");
-    let routes: Vec<_> = watch.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
+    let server = TestServer::start(&Settings::shared().with("DATABASE_URL", &url));
+    let error = smoke(&server.api).await.failure();
+    assert!(error.contains("create a task: 500") && error.contains("request id: "), "{error}");
+    let routes: Vec<_> = server.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
     assert!(routes.contains(&"POST /users/signup".to_owned()), "{routes:?}");
-    assert!(accounts(&database).await.is_empty());
+    assert!(emails(&database).await.is_empty());
 }
 
 #[tokio::test]
 async fn the_smoke_test_deletes_its_account_when_it_is_interrupted() {
-    let database = Scratch::migrated().await.unwrap();
-    let watch = Watch::start(&Settings::of_the_stack().with("DATABASE_URL", database.url()));
-    let mut smoke = tokio::process::Command::new(tests::operate::binary())
-        .args(["smoke", "--api-url", watch.api.base()])
+    let database = TestDatabase::migrated().await.unwrap();
+    let server = TestServer::start(&Settings::shared().with("DATABASE_URL", database.url()));
+    // The sign-up is under way for as long as its row cannot be inserted.
+    let lock = database.connect().await.unwrap();
+    lock.batch_execute("BEGIN; LOCK TABLE users IN SHARE MODE").await.unwrap();
+    let smoke = tokio::process::Command::new(tests::operate::binary())
+        .args(["smoke", "--api-url", server.api.base()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(smoke.stdout.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap()
-        && !line.contains("no token")
-    {}
-    // The sign-up takes a while, and is under way.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // In another session: within a transaction, `pg_stat_activity` does not change.
+    wait_for_row(
+        &database.connect().await.unwrap(),
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    .await;
     let pid = Pid::from_raw(smoke.id().unwrap().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::INT).unwrap();
-    let complaint = Run::of(smoke.wait_with_output().await.unwrap()).failed();
-    assert_eq!(complaint, "error: interrupted");
-    let routes: Vec<_> = watch.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
+    lock.batch_execute("ROLLBACK").await.unwrap();
+    let error = Output::from(smoke.wait_with_output().await.unwrap()).failure();
+    assert_eq!(error, "error: interrupted");
+    let routes: Vec<_> = server.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
     assert!(routes.contains(&"POST /users/signup".to_owned()), "{routes:?}");
-    assert!(accounts(&database).await.is_empty());
+    assert!(emails(&database).await.is_empty());
 }
 
 #[tokio::test]
-async fn the_smoke_test_of_nothing_says_so() {
-    let complaint = smoke(&Api::at("http://127.0.0.1:9")).await.failed();
-    assert!(complaint.starts_with("error: health: ") && complaint.contains("Connection refused"), "{complaint}");
-    assert!(smoke(&Api::at("ftp://example.com")).await.failed().contains("neither http:// nor https://"));
+async fn the_smoke_test_reports_an_api_that_is_not_there() {
+    let error = smoke(&Api::at("http://127.0.0.1:9")).await.failure();
+    assert!(error.starts_with("error: health: ") && error.contains("Connection refused"), "{error}");
+    assert!(smoke(&Api::at("ftp://example.com")).await.failure().contains("neither http:// nor https://"));
 }
 
 #[tokio::test]
-async fn stored_secrets_are_encrypted_and_make_the_functions_work() {
+async fn stored_secrets_are_encrypted_and_the_functions_work_with_them() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
     for parameter in ["database-url", "database-url-unpooled", "jwt-signing-key", "jwt-public-keys"] {
-        let (_, kind) = checkout.store.get(&checkout.name(parameter)).await.expect(parameter);
+        let (_, kind) = checkout.store.get(&checkout.parameter_name(parameter)).await.expect(parameter);
         assert_eq!(kind, "SecureString", "{parameter}");
     }
-    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success().unwrap();
-    smoke(&Watch::start(&checkout.settings()).api).await.succeeded();
+    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success();
+    smoke(&TestServer::start(&checkout.settings()).api).await.success();
 }
 
 #[tokio::test]
-async fn the_functions_get_a_role_of_their_own_with_limits_and_the_migrations_stay_the_owners() {
+async fn the_functions_get_a_role_of_their_own_with_limits_and_migrations_keep_the_owners() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
-    assert_eq!(checkout.value("database-url-unpooled").await, checkout.owner());
-    let functions: Url = checkout.value("database-url").await.parse().unwrap();
+    assert_eq!(checkout.parameter("database-url-unpooled").await, checkout.owner_url());
+    let functions: Url = checkout.parameter("database-url").await.parse().unwrap();
     assert_eq!(functions.username(), checkout.functions_role());
-    let pooled: Url = checkout.pooled().parse().unwrap();
+    let pooled: Url = checkout.pooled_url().parse().unwrap();
     assert_eq!((functions.port(), functions.path()), (pooled.port(), pooled.path()));
     assert_ne!(functions.password(), pooled.password());
 
-    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success().unwrap();
+    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success();
     let role = connect(functions.as_str()).await.unwrap();
     let limits = "SELECT current_setting(name) FROM unnest(ARRAY['statement_timeout', 'lock_timeout']) AS name";
     assert_eq!(column(&role, limits).await.unwrap(), ["1500ms", "1s"]);
@@ -125,24 +133,24 @@ async fn the_functions_get_a_role_of_their_own_with_limits_and_the_migrations_st
 }
 
 #[tokio::test]
-async fn what_is_stored_is_overwritten_only_when_somebody_agrees() {
+async fn a_stored_secret_is_overwritten_only_after_confirmation() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
     let parameters = ["database-url", "database-url-unpooled", "jwt-signing-key", "jwt-public-keys"];
-    let values = async || join_all(parameters.map(|parameter| checkout.value(parameter))).await;
+    let values = async || join_all(parameters.map(|parameter| checkout.parameter(parameter))).await;
     let before = values().await;
 
-    for answer in ["\n".to_owned(), format!("{}\n", checkout.owner())] {
-        let kept = checkout.run(&["secrets", "set"], &answer, &[("POOLER", "")]).await.succeeded();
+    for answer in ["\n".to_owned(), format!("{}\n", checkout.owner_url())] {
+        let kept = checkout.run(&["secrets", "set"], &answer, &[("POOLER", "")]).await.success();
         for parameter in ["database-url", "database-url-unpooled"] {
             assert!(kept.contains(&format!("/{parameter} stays as it is (version 1)")), "{kept}");
         }
     }
-    let other = format!("{}&application_name=others\n", checkout.owner());
-    let refused = checkout.run(&["secrets", "set"], &other, &[]).await.failed();
+    let other = format!("{}&application_name=others\n", checkout.owner_url());
+    let refused = checkout.run(&["secrets", "set"], &other, &[]).await.failure();
     assert!(refused.contains("Overwrite it? Only a terminal, or YES=1, can say so"), "{refused}");
     assert_eq!(values().await, before);
-    let stored = checkout.run(&["secrets", "set", "--yes"], &other, &[]).await.succeeded();
+    let stored = checkout.run(&["secrets", "set", "--yes"], &other, &[]).await.success();
     assert!(stored.contains("/database-url-unpooled stored (version 2)"), "{stored}");
     let after = values().await;
     assert_eq!(after[1], other.trim());
@@ -151,7 +159,7 @@ async fn what_is_stored_is_overwritten_only_when_somebody_agrees() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_used_is_not_stored() {
+async fn an_unusable_database_is_not_stored() {
     let checkout = Checkout::create().await;
     let as_other = |name: &str, password: &str| {
         checkout.database.url_with(|url| {
@@ -159,10 +167,10 @@ async fn a_database_that_cannot_be_used_is_not_stored() {
             url.set_password(Some(password)).unwrap();
         })
     };
-    let stacks: Url = direct_url().unwrap().parse().unwrap();
+    let stacks: Url = direct_url().parse().unwrap();
     let powerless = as_other(stacks.username(), stacks.password().unwrap());
     let nobody = checkout.database.url_with(|url| url.set_port(Some(9)).unwrap());
-    for (answer, variables, said) in [
+    for (answer, variables, message) in [
         ("", &[][..], "the address of the database as its owner is needed"),
         ("mysql://u:hunter2@h/d", &[], "/database-url-unpooled was not stored"),
         ("postgresql://u:hunter2@h/d?sslmode=disable", &[], "/database-url-unpooled was not stored"),
@@ -170,78 +178,80 @@ async fn a_database_that_cannot_be_used_is_not_stored() {
         (&nobody, &[], "nothing was stored: the database at localhost:9 cannot be reached"),
         (&as_other(stacks.username(), "hunter2"), &[], "nothing was stored: "),
         (&powerless, &[], "nothing was stored: "),
-        (checkout.owner(), &[("POOLER", "localhost:x")], "POOLER: has a port that is no number"),
+        (checkout.owner_url(), &[("POOLER", "localhost:x")], "POOLER: has a port that is no number"),
     ] {
-        let complaint = checkout.run(&["secrets", "set"], &format!("{answer}\n"), variables).await.failed();
-        assert!(complaint.contains(said) && !complaint.contains("hunter2"), "{complaint}");
+        let error = checkout.run(&["secrets", "set"], &format!("{answer}\n"), variables).await.failure();
+        assert!(error.contains(message) && !error.contains("hunter2"), "{error}");
     }
-    assert_eq!(checkout.value("database-url").await, "", "all of them or none");
-    assert_eq!(checkout.value("database-url-unpooled").await, "", "all of them or none");
-    let complaint = checkout.run(&["secrets", "set"], "", &[("STAGE", "qa")]).await.failed();
-    assert_eq!(complaint, "error: samconfig.toml has no stage qa: it has dev, prod, staging");
+    assert_eq!(checkout.parameter("database-url").await, "", "all of them or none");
+    assert_eq!(checkout.parameter("database-url-unpooled").await, "", "all of them or none");
+    let error = checkout.run(&["secrets", "set"], "", &[("STAGE", "qa")]).await.failure();
+    assert_eq!(error, "error: samconfig.toml has no stage qa: it has dev, prod, staging");
 }
 
 #[tokio::test]
-async fn a_stage_of_the_first_release_gets_the_role_by_an_empty_answer_and_is_not_released_before() {
+async fn a_stage_of_the_first_release_needs_the_functions_role_which_an_empty_answer_creates() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
-    for (parameter, owners) in [("database-url", &*checkout.pooled()), ("database-url-unpooled", checkout.owner())] {
-        checkout.store.put(&checkout.name(parameter), owners).await;
+    for (parameter, owners) in
+        [("database-url", &*checkout.pooled_url()), ("database-url-unpooled", checkout.owner_url())]
+    {
+        checkout.store.put(&checkout.parameter_name(parameter), owners).await;
     }
-    let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
+    let error = checkout.run(&["deploy"], "", &[]).await.failure();
     assert!(
-        complaint.contains("is a role that may change the schema") && complaint.contains("make secrets STAGE=dev"),
-        "{complaint}"
+        error.contains("is a role that may change the schema") && error.contains("make secrets STAGE=dev"),
+        "{error}"
     );
 
-    // Where the pooler is, is known from before.
-    checkout.run(&["secrets", "set"], "\n", &[("POOLER", "")]).await.succeeded();
-    let functions: Url = checkout.value("database-url").await.parse().unwrap();
+    // The pooler's address is taken from what is stored.
+    checkout.run(&["secrets", "set"], "\n", &[("POOLER", "")]).await.success();
+    let functions: Url = checkout.parameter("database-url").await.parse().unwrap();
     assert_eq!(functions.username(), checkout.functions_role());
-    assert_eq!(functions.port(), checkout.pooled().parse::<Url>().unwrap().port());
-    assert_eq!(checkout.value("database-url-unpooled").await, checkout.owner());
-    checkout.run(&["deploy"], "", &[]).await.succeeded();
+    assert_eq!(functions.port(), checkout.pooled_url().parse::<Url>().unwrap().port());
+    assert_eq!(checkout.parameter("database-url-unpooled").await, checkout.owner_url());
+    checkout.run(&["deploy"], "", &[]).await.success();
 }
 
 #[tokio::test]
-async fn a_release_needs_a_role_that_gets_in_and_has_its_limits() {
+async fn a_release_needs_a_role_that_can_log_in_and_has_its_limits() {
     let checkout = Checkout::create().await;
-    // Without the pooler, whose connections keep the limits that they began with.
+    // Without the pooler, whose connections keep the limits of their start.
     let direct = [("POOLER", "")];
-    checkout.run(&["secrets", "set"], &format!("{}\n", checkout.owner()), &direct).await.succeeded();
+    checkout.run(&["secrets", "set"], &format!("{}\n", checkout.owner_url()), &direct).await.success();
     let role = checkout.functions_role();
-    let superuser = connect(&superuser_url().unwrap()).await.unwrap();
-    for (harm, said) in [
+    let superuser = connect_as_superuser().await;
+    for (change, message) in [
         ("RESET ALL", "the limits of the functions' role are not in force"),
         ("SET lock_timeout = 0", "the limits of the functions' role are not in force"),
         ("PASSWORD 'other'", "the functions cannot log in"),
         ("NOLOGIN", "the functions cannot log in"),
     ] {
-        superuser.batch_execute(&format!("ALTER ROLE {role} {harm}")).await.unwrap();
-        let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
-        assert!(complaint.contains(said) && complaint.contains("make secrets STAGE=dev"), "{harm}: {complaint}");
-        let mended = checkout.run(&["secrets", "set"], "\n", &direct).await.succeeded();
-        assert!(mended.contains("/database-url stays as it is (version 1)"), "{harm}: {mended}");
+        superuser.batch_execute(&format!("ALTER ROLE {role} {change}")).await.unwrap();
+        let error = checkout.run(&["deploy"], "", &[]).await.failure();
+        assert!(error.contains(message) && error.contains("make secrets STAGE=dev"), "{change}: {error}");
+        let output = checkout.run(&["secrets", "set"], "\n", &direct).await.success();
+        assert!(output.contains("/database-url stays as it is (version 1)"), "{change}: {output}");
     }
     assert!(checkout.sam_log().is_empty());
-    checkout.run(&["deploy"], "", &[]).await.succeeded();
+    checkout.run(&["deploy"], "", &[]).await.success();
 }
 
 #[tokio::test]
-async fn a_renewed_password_reaches_functions_that_run() {
+async fn running_functions_pick_up_a_renewed_password() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
-    checkout.run(&["deploy"], "", &[]).await.succeeded();
-    let watch = Watch::start(&checkout.settings());
-    let user = watch.api.user().await;
-    let old = checkout.value("database-url").await;
+    checkout.run(&["deploy"], "", &[]).await.success();
+    let server = TestServer::start(&checkout.settings());
+    let user = server.api.user().await;
+    let old = checkout.parameter("database-url").await;
 
-    let renewed = checkout.run(&["secrets", "set", "--renew"], "\n", &[]).await.succeeded();
+    let renewed = checkout.run(&["secrets", "set", "--renew"], "\n", &[]).await.success();
     assert!(renewed.contains("/database-url stored (version 2)"), "{renewed}");
-    assert!(connect(&old).await.is_err(), "the old password opens nothing");
+    assert!(connect(&old).await.is_err(), "the old password is refused");
     user.get("").await.expect(200);
-    // What was open ends, and with it what the old password has opened.
-    let superuser = connect(&superuser_url().unwrap()).await.unwrap();
+    // Close the connections that were opened with the old password.
+    let superuser = connect_as_superuser().await;
     let end = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{}'",
         checkout.functions_role()
@@ -249,93 +259,105 @@ async fn a_renewed_password_reaches_functions_that_run() {
     superuser.batch_execute(&end).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while user.get("").await.status != 200 {
-        assert!(Instant::now() < deadline, "{}", watch.output());
+        assert!(Instant::now() < deadline, "{}", server.output());
     }
-    let starts = watch
+    let starts = server
         .requests()
         .iter()
         .filter(|line| line["route"] == "GET /users/{user_id}" && line["cold_start"] == true)
         .count();
-    assert_eq!(starts, 1, "the function has found it by itself");
+    assert_eq!(starts, 1, "without a restart");
 }
 
 #[tokio::test]
-async fn white_space_around_a_stored_secret_is_not_part_of_it() {
+async fn white_space_around_a_stored_secret_is_ignored() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
     for parameter in ["database-url", "database-url-unpooled", "jwt-signing-key", "jwt-public-keys"] {
-        checkout.store.put(&checkout.name(parameter), &format!(" {}\n", checkout.value(parameter).await)).await;
+        checkout
+            .store
+            .put(&checkout.parameter_name(parameter), &format!(" {}\n", checkout.parameter(parameter).await))
+            .await;
     }
-    checkout.run(&["deploy", "--dry-run"], "", &[]).await.succeeded();
-    let kept = checkout.run(&["secrets", "set"], &format!("{}\n", checkout.owner()), &[]).await.succeeded();
+    checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
+    let kept = checkout.run(&["secrets", "set"], &format!("{}\n", checkout.owner_url()), &[]).await.success();
     assert!(kept.contains("/database-url stays as it is (version 2)"), "{kept}");
 }
 
-/// On a terminal, which would echo what is typed.
 #[tokio::test]
-async fn a_terminal_is_asked_and_shows_no_answer() {
+async fn answers_typed_on_a_terminal_are_not_echoed() {
     let checkout = Checkout::create().await;
     let operate = tests::operate::binary();
     let mut script = checkout
         .command("script".as_ref())
-        .args(["-qec", &format!("{} secrets set", operate.display()), "/dev/null"])
+        .args(["-qec", &format!("tty >tty && exec {} secrets set", operate.display()), "/dev/null"])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("script");
     let (mut keyboard, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
     let mut shown = Vec::new();
-    // It is typed when it is asked for: before, the terminal itself would echo it.
+    // Type only when the echo is off; until then the terminal itself would show it.
     while !String::from_utf8_lossy(&shown).contains("the address of the database as its owner") {
         let read = tokio::time::timeout(Duration::from_secs(60), screen.read_buf(&mut shown)).await;
         assert_ne!(read.expect("a question").unwrap(), 0, "{}", String::from_utf8_lossy(&shown));
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    keyboard.write_all(format!("{}\n", checkout.owner()).as_bytes()).await.unwrap();
+    let terminal = fs::read_to_string(checkout.path("tty")).unwrap();
+    let settings = async || {
+        let stty = tokio::process::Command::new("stty").args(["-a", "-F", terminal.trim()]).output().await;
+        Output::from(stty.unwrap()).success()
+    };
+    let is_off = tokio::time::timeout(Duration::from_secs(60), async {
+        while !settings().await.contains(" -echo ") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    is_off.await.expect("the echo is off");
+    keyboard.write_all(format!("{}\n", checkout.owner_url()).as_bytes()).await.unwrap();
     screen.read_to_end(&mut shown).await.unwrap();
     let shown = String::from_utf8(shown).unwrap();
     assert!(script.wait().await.unwrap().success(), "{shown}");
     assert!(!shown.contains("postgresql://"), "{shown}");
-    assert_eq!(checkout.value("database-url-unpooled").await, checkout.owner());
+    assert_eq!(checkout.parameter("database-url-unpooled").await, checkout.owner_url());
 }
 
 #[tokio::test]
-async fn a_rotation_in_three_steps_refuses_no_token_and_no_step_can_come_too_early() {
+async fn a_rotation_in_three_steps_refuses_no_token_and_no_step_can_run_too_early() {
     let checkout = Checkout::create().await;
     let rotate = async |step: &str, more: &[&str]| {
         let arguments = [&["secrets", "rotate", "--step", step], more].concat();
         checkout.run(&arguments, "", &[]).await
     };
-    let deploy = async || checkout.run(&["deploy"], "", &[]).await.succeeded();
-    // Functions that start now, as a deployment starts them all.
-    let fresh = || Watch::start(&checkout.settings());
-    let accepts = async |watch: &Watch, path: &str, token: &str| {
-        watch.api.send(Method::GET, path, Some(token), None).await.status == 200
+    let deploy = async || checkout.run(&["deploy"], "", &[]).await.success();
+    // Functions that start with the secrets of now, as a deployment restarts them.
+    let fresh = || TestServer::start(&checkout.settings());
+    let accepts = async |server: &TestServer, path: &str, token: &str| {
+        server.api.send(Method::GET, path, Some(token), None).await.status == 200
     };
 
-    assert!(rotate("accept", &[]).await.failed().contains("has no keys yet"));
+    assert!(rotate("accept", &[]).await.failure().contains("has no keys yet"));
     checkout.store_secrets().await;
     deploy().await;
     let before = fresh();
     let user = before.api.user().await;
     let account = user.path("");
-    assert!(rotate("sign", &[]).await.failed().contains("STEP=accept"));
+    assert!(rotate("sign", &[]).await.failure().contains("STEP=accept"));
 
-    rotate("accept", &[]).await.succeeded();
-    let both = checkout.value("jwt-public-keys").await;
-    rotate("accept", &[]).await.succeeded();
-    assert_eq!(checkout.value("jwt-public-keys").await, both, "a repeat changes nothing");
+    rotate("accept", &[]).await.success();
+    let both = checkout.parameter("jwt-public-keys").await;
+    rotate("accept", &[]).await.success();
+    assert_eq!(checkout.parameter("jwt-public-keys").await, both, "a second run changes nothing");
     assert_eq!(both.split(',').count(), 2);
-    assert!(rotate("sign", &[]).await.failed().contains("make deploy"), "not all functions accept the new key yet");
+    assert!(rotate("sign", &[]).await.failure().contains("make deploy"), "not all functions accept the new key yet");
     deploy().await;
     let overlap = fresh();
     assert!(accepts(&overlap, &account, &user.token).await);
 
-    assert!(rotate("drop", &[]).await.failed().contains("STEP=sign"));
-    rotate("sign", &[]).await.succeeded();
-    assert_eq!(checkout.value("jwt-signing-key-next").await, "");
-    assert!(rotate("drop", &[]).await.failed().contains("make deploy"), "old functions sign with the old key");
-    // Between the step and the deployment, functions of both kinds run: each takes the tokens of both.
+    assert!(rotate("drop", &[]).await.failure().contains("STEP=sign"));
+    rotate("sign", &[]).await.success();
+    assert_eq!(checkout.parameter("jwt-signing-key-next").await, "");
+    assert!(rotate("drop", &[]).await.failure().contains("make deploy"), "old functions sign with the old key");
+    // Until the deployment ends, old and new functions run: each accepts the tokens of both.
     let signing = fresh();
     let new_token = signing.api.sign_in(&user.email, PASSWORD).await.expect(200).token();
     for token in [&user.token, &new_token] {
@@ -343,19 +365,19 @@ async fn a_rotation_in_three_steps_refuses_no_token_and_no_step_can_come_too_ear
     }
     deploy().await;
 
-    let early = rotate("drop", &[]).await.failed();
+    let early = rotate("drop", &[]).await.failure();
     assert!(early.contains("s more: wait"), "{early}");
-    assert_eq!(checkout.value("jwt-public-keys").await, both);
-    assert!(!rotate("drop", &["--token-lifetime-seconds", "0"]).await.success, "a lifetime that no token has");
-    // With a lifetime of a second, the last token of the old key expires before long.
+    assert_eq!(checkout.parameter("jwt-public-keys").await, both);
+    assert!(rotate("drop", &["--token-lifetime-seconds", "0"]).await.code != Some(0), "0 is no lifetime");
+    // With a lifetime of a second, the last token of the old key expires soon.
     loop {
         let dropped = rotate("drop", &["--token-lifetime-seconds", "1"]).await;
-        if dropped.success {
+        if dropped.code == Some(0) {
             break;
         }
-        assert!(dropped.failed().contains("for 1 s more: wait"));
+        assert!(dropped.failure().contains("for 1 s more: wait"));
     }
-    let done = rotate("drop", &[]).await.succeeded();
+    let done = rotate("drop", &[]).await.success();
     assert!(done.contains("alone already"), "{done}");
     deploy().await;
     let after = fresh();
@@ -363,79 +385,79 @@ async fn a_rotation_in_three_steps_refuses_no_token_and_no_step_can_come_too_ear
 }
 
 #[tokio::test]
-async fn a_release_runs_its_steps_in_order_and_again_finds_them_done() {
+async fn a_release_runs_its_steps_in_order_and_can_be_repeated() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
 
-    let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.succeeded();
+    let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
     assert!(listed.contains("0001_create_users_and_tasks.sql would be applied"), "{listed}");
-    assert!(checkout.sam_log().is_empty(), "a dry run asks sam for nothing");
+    assert!(checkout.sam_log().is_empty(), "a dry run does not call sam");
     let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
     let database = checkout.database.connect().await.unwrap();
-    assert!(column(&database, tables).await.unwrap().is_empty(), "nor does it touch the database");
+    assert!(column(&database, tables).await.unwrap().is_empty(), "nor change the database");
 
     let steps = [
         "build --config-env dev --build-dir .aws-sam/build",
         "deploy --config-env dev --template-file .aws-sam/build/template.yaml --no-confirm-changeset --no-fail-on-empty-changeset",
         "list stack-outputs --output json --stack-name task-api-dev --region eu-central-1",
     ];
-    let said = checkout.run(&["deploy"], "", &[]).await.succeeded();
+    let output = checkout.run(&["deploy"], "", &[]).await.success();
     let order =
         ["1/5 checks", "0004_create_signin_failures.sql applied", "3/5 build", "4/5 deploy", "its token has ended"];
     let places: Vec<_> =
-        order.iter().map(|step| said.find(step).unwrap_or_else(|| panic!("{step} in {said}"))).collect();
-    assert!(places.is_sorted(), "{said}");
+        order.iter().map(|step| output.find(step).unwrap_or_else(|| panic!("{step} in {output}"))).collect();
+    assert!(places.is_sorted(), "{output}");
     assert_eq!(checkout.sam_log(), steps);
     assert!(column(&database, tables).await.unwrap().contains(&"tasks".to_owned()));
 
-    let again = checkout.run(&["deploy"], "", &[]).await.succeeded();
+    let again = checkout.run(&["deploy"], "", &[]).await.success();
     assert!(again.contains("nothing to apply"), "{again}");
     assert_eq!(checkout.sam_log(), [steps, steps].concat());
 }
 
 #[tokio::test]
-async fn each_step_of_a_release_that_fails_stops_the_next_and_a_repeat_goes_on() {
+async fn a_failed_step_stops_a_release_which_can_be_repeated() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
 
     checkout.write("migrations/9999_broken.sql", "ALTER TABLE nobody ADD COLUMN x INTEGER;\n");
     checkout.commit().await;
-    let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
-    assert!(complaint.contains("9999_broken.sql failed and was rolled back"), "{complaint}");
+    let error = checkout.run(&["deploy"], "", &[]).await.failure();
+    assert!(error.contains("9999_broken.sql failed and was rolled back"), "{error}");
     assert!(checkout.sam_log().is_empty());
 
     fs::remove_file(checkout.path("migrations/9999_broken.sql")).unwrap();
     checkout.commit().await;
-    let complaint = checkout.run(&["deploy"], "", &[("SAM_FAILS", "build")]).await.failed();
-    assert!(complaint.contains("`sam build --config-env dev"), "{complaint}");
+    let error = checkout.run(&["deploy"], "", &[("SAM_FAILS", "build")]).await.failure();
+    assert!(error.contains("`sam build --config-env dev"), "{error}");
     assert_eq!(checkout.sam_log().len(), 1);
-    let complaint = checkout.run(&["deploy"], "", &[("SAM_FAILS", "deploy")]).await.failed();
-    assert!(complaint.contains("`sam deploy"), "{complaint}");
+    let error = checkout.run(&["deploy"], "", &[("SAM_FAILS", "deploy")]).await.failure();
+    assert!(error.contains("`sam deploy"), "{error}");
     assert_eq!(checkout.sam_log().len(), 3);
-    assert_eq!(checkout.value("released").await, "", "nothing was released");
+    assert_eq!(checkout.parameter("released").await, "", "nothing was released");
 
-    let complaint = checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failed();
-    assert!(complaint.contains("to go back, deploy the release before it: health: "), "{complaint}");
-    checkout.run(&["deploy"], "", &[]).await.succeeded();
+    let error = checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failure();
+    assert!(error.contains("to go back, deploy the release before it: health: "), "{error}");
+    checkout.run(&["deploy"], "", &[]).await.success();
 }
 
 #[tokio::test]
-async fn a_release_says_in_one_line_what_is_missing_before_it_touches_anything() {
+async fn a_release_reports_what_is_missing_before_it_changes_anything() {
     let checkout = Checkout::create().await;
-    let deploy = async |variables: &[(&str, &str)]| checkout.run(&["deploy"], "", variables).await.failed();
-    let complaint = deploy(&[]).await;
-    assert!(
-        complaint.contains("/task-api/dev/database-url, ") && complaint.contains("make secrets STAGE=dev"),
-        "{complaint}"
-    );
+    let deploy = async |variables: &[(&str, &str)]| checkout.run(&["deploy"], "", variables).await.failure();
+    let error = deploy(&[]).await;
+    assert!(error.contains("/task-api/dev/database-url, ") && error.contains("make secrets STAGE=dev"), "{error}");
     assert!(deploy(&[("STAGE", "qa")]).await.contains("has no stage qa"));
-    let complaint = deploy(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).await;
-    assert!(complaint.contains("no AWS credentials: set AWS_PROFILE"), "{complaint}");
-    let complaint = deploy(&[("SAM_FAILS", "--version")]).await;
-    assert!(complaint.contains("a release needs sam: "), "{complaint}");
+    let error = deploy(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).await;
+    assert!(error.contains("no AWS credentials: set AWS_PROFILE"), "{error}");
+    let error = deploy(&[("SAM_FAILS", "--version")]).await;
+    assert!(error.contains("a release needs sam: "), "{error}");
 
     checkout.store_secrets().await;
-    checkout.store.put(&checkout.name("jwt-public-keys"), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
+    checkout
+        .store
+        .put(&checkout.parameter_name("jwt-public-keys"), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+        .await;
     assert!(deploy(&[]).await.contains("does not have the public key of /task-api/dev/jwt-signing-key"));
     checkout.write("new.txt", "");
     assert!(deploy(&[]).await.contains("1 changed or new files are not committed, ?? new.txt first"));
@@ -443,28 +465,28 @@ async fn a_release_says_in_one_line_what_is_missing_before_it_touches_anything()
 }
 
 #[tokio::test]
-async fn a_changed_secret_changes_every_package_so_that_every_function_starts_again() {
+async fn a_changed_secret_changes_every_package_so_that_every_function_restarts() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
     let package = || fs::read_to_string(checkout.path(".aws-sam/build/Health/settings.json")).unwrap();
     let deploy = async || {
-        checkout.run(&["deploy"], "", &[]).await.succeeded();
+        checkout.run(&["deploy"], "", &[]).await.success();
         package()
     };
     let first = deploy().await;
-    assert_eq!(deploy().await, first, "nothing has changed, and nothing is deployed");
-    checkout.run(&["secrets", "rotate", "--step", "accept"], "", &[]).await.succeeded();
+    assert_eq!(deploy().await, first, "unchanged secrets, unchanged packages");
+    checkout.run(&["secrets", "rotate", "--step", "accept"], "", &[]).await.success();
     assert_ne!(deploy().await, first);
 }
 
 #[tokio::test]
-async fn the_watch_over_the_database_shows_every_table_and_what_to_look_for() {
+async fn the_monitor_shows_every_table_and_what_to_look_for() {
     let user = Api::shared().user().await;
     user.task("x").await;
-    let database = tests::database::connect(&tests::database::direct_url().unwrap()).await.unwrap();
+    let database = connect_to_stack().await;
     database.batch_execute("SELECT pg_sleep(0.15) AS a_slow_statement").await.unwrap();
     let output = tokio::process::Command::new(tests::operate::binary()).arg("monitor").env_remove("STAGE").output();
-    let shown = tests::operate::Run::of(output.await.unwrap()).succeeded();
+    let shown = Output::from(output.await.unwrap()).success();
     for part in
         ["max_connections", "mean_ms", "idx_tasks_user_id_created_at", "dead_pct", "Look for: ", "signin_failures"]
     {
@@ -474,59 +496,59 @@ async fn the_watch_over_the_database_shows_every_table_and_what_to_look_for() {
 }
 
 #[tokio::test]
-async fn the_watch_takes_the_database_of_a_stage_and_an_empty_stage_is_none() {
+async fn the_monitor_uses_the_database_of_a_stage_and_an_empty_stage_is_none() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
-    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success().unwrap();
-    let direct = checkout.owner();
-    // The stage's database, whatever else is named; then the one that is named.
+    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success();
+    let direct = checkout.owner_url();
+    // A stage takes precedence over a URL.
     for variables in [
         &[("STAGE", STAGE), ("DATABASE_URL_UNPOOLED", "postgresql://127.0.0.1:9/none")][..],
         &[("STAGE", STAGE), ("DATABASE_URL_UNPOOLED", "")],
         &[("STAGE", ""), ("DATABASE_URL_UNPOOLED", direct)],
     ] {
-        let shown = checkout.run(&["monitor"], "", variables).await.succeeded();
+        let shown = checkout.run(&["monitor"], "", variables).await.success();
         assert!(shown.contains("idx_tasks_user_id_created_at"), "{shown}");
     }
-    let complaint = checkout.run(&["monitor"], "", &[("STAGE", ""), ("DATABASE_URL_UNPOOLED", "")]).await.failed();
-    assert_eq!(complaint, "error: no database is named: set STAGE or DATABASE_URL_UNPOOLED");
-    let complaint = checkout.run(&["monitor"], "", &[("STAGE", "qa")]).await.failed();
-    assert!(complaint.contains("has no stage qa"), "{complaint}");
+    let error = checkout.run(&["monitor"], "", &[("STAGE", ""), ("DATABASE_URL_UNPOOLED", "")]).await.failure();
+    assert_eq!(error, "error: no database is named: set STAGE or DATABASE_URL_UNPOOLED");
+    let error = checkout.run(&["monitor"], "", &[("STAGE", "qa")]).await.failure();
+    assert!(error.contains("has no stage qa"), "{error}");
 }
 
 #[tokio::test]
-async fn the_watch_gives_a_database_up_that_does_not_answer() {
+async fn the_monitor_times_out_when_the_database_does_not_answer() {
     let checkout = Checkout::create().await;
-    let watch = async |url: &str, patience: &str| {
+    let monitor = async |url: &str, patience: &str| {
         let variables = [("STAGE", ""), ("DATABASE_URL_UNPOOLED", url)];
-        checkout.run(&["monitor", "--patience", patience], "", &variables).await.failed()
+        checkout.run(&["monitor", "--patience", patience], "", &variables).await.failure()
     };
     let url = |port: u16| checkout.database.url_with(|url| url.set_port(Some(port)).unwrap());
-    // The system takes the connection, and nobody answers.
+    // The kernel accepts the connection, and nothing answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_port = silent.local_addr().unwrap().port();
     let silent_once_encrypted = silent_once_encrypted(checkout.database.url()).await;
     for port in [silent_port, silent_once_encrypted] {
-        let complaint = watch(&url(port), "1").await;
-        assert_eq!(complaint, "error: the database has not answered within 1 s");
+        let error = monitor(&url(port), "1").await;
+        assert_eq!(error, "error: the database has not answered within 1 s");
     }
 
-    // What every name in a query is looked up in.
-    let mut superuser: reqwest::Url = superuser_url().unwrap().parse().unwrap();
+    // Every query has to look its names up in here.
+    let mut superuser: reqwest::Url = superuser_url().parse().unwrap();
     superuser.set_path(checkout.database.name());
-    let holder = tests::database::connect(superuser.as_str()).await.unwrap();
-    holder.batch_execute("BEGIN; LOCK TABLE pg_namespace").await.unwrap();
-    let complaint = watch(checkout.database.url(), "10").await;
-    assert!(complaint.starts_with("error: Connections: ") && complaint.ends_with("within 10 s"), "{complaint}");
+    let lock = connect(superuser.as_str()).await.unwrap();
+    lock.batch_execute("BEGIN; LOCK TABLE pg_namespace").await.unwrap();
+    let error = monitor(checkout.database.url(), "10").await;
+    assert!(error.starts_with("error: Connections: ") && error.ends_with("within 10 s"), "{error}");
 
-    // Nor is the Parameter Store waited for without end.
+    // The Parameter Store does not answer.
     let endpoint = format!("http://127.0.0.1:{silent_port}");
     let variables = [("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_MAX_ATTEMPTS", "1")];
-    let complaint = checkout.run(&["monitor"], "", &variables).await.failed();
-    assert!(complaint.contains("the Parameter Store cannot be read"), "{complaint}");
+    let error = checkout.run(&["monitor"], "", &variables).await.failure();
+    assert!(error.contains("the Parameter Store cannot be read"), "{error}");
 }
 
-/// A port before the database's at which nothing comes through once the connection is encrypted.
+/// The port of a proxy to the database that forwards nothing once the connection is encrypted.
 async fn silent_once_encrypted(url: &str) -> u16 {
     let database = url.parse::<reqwest::Url>().unwrap().port().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -534,17 +556,17 @@ async fn silent_once_encrypted(url: &str) -> u16 {
     tokio::spawn(async move {
         let (mut client, _) = listener.accept().await.unwrap();
         let mut server = TcpStream::connect(("127.0.0.1", database)).await.unwrap();
-        let (mut said, mut answered) = ([0; 65536], [0; 65536]);
-        // PostgreSQL's request for TLS, the client's part of the handshake, and what it says after that.
-        let mut spoken = 0;
+        let (mut sent, mut answered) = ([0; 65536], [0; 65536]);
+        // The SSLRequest and the TLS handshake pass; the startup message does not.
+        let mut messages = 0;
         loop {
             tokio::select! {
-                count = client.read(&mut said) => match count {
+                count = client.read(&mut sent) => match count {
                     Err(_) | Ok(0) => break,
-                    Ok(_) if spoken == 2 => {}
+                    Ok(_) if messages == 2 => {}
                     Ok(count) => {
-                        spoken += 1;
-                        server.write_all(&said[..count]).await.unwrap();
+                        messages += 1;
+                        server.write_all(&sent[..count]).await.unwrap();
                     }
                 },
                 count = server.read(&mut answered) => match count {
@@ -558,11 +580,11 @@ async fn silent_once_encrypted(url: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn removing_a_stages_secrets_asks_a_terminal() {
+async fn removing_a_stages_secrets_needs_confirmation() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
-    let complaint = checkout.run(&["secrets", "remove"], "y\n", &[]).await.failed();
-    assert!(complaint.contains(&format!("Remove every secret of {STAGE}")), "{complaint}");
-    checkout.run(&["secrets", "remove", "--yes"], "", &[]).await.succeeded();
-    assert_eq!(checkout.value("database-url").await, "");
+    let error = checkout.run(&["secrets", "remove"], "y\n", &[]).await.failure();
+    assert!(error.contains(&format!("Remove every secret of {STAGE}")), "{error}");
+    checkout.run(&["secrets", "remove", "--yes"], "", &[]).await.success();
+    assert_eq!(checkout.parameter("database-url").await, "");
 }

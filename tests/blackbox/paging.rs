@@ -1,20 +1,23 @@
-//! A list, page by page.
+//! Paging through the list of tasks.
 
 use regex::Regex;
 use serde_json::{Value, json};
-use tests::api::{Api, Reply, User, two_users};
+use tests::{
+    api::{Api, Reply, User, two_users},
+    database::connect_to_stack,
+};
 
 fn ids(reply: &Reply) -> Vec<String> {
     reply.body.as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The rest of the next page's address, below the user's, if there is one.
+/// The path of the next page, below the user's.
 fn next(user: &User, reply: &Reply) -> Option<String> {
     let page = reply.next_page()?;
     Some(page.as_str().strip_prefix(&user.api.url(&user.path(""))).unwrap().to_owned())
 }
 
-/// Follows the links from here to the end.
+/// Follows the links to the end.
 async fn pages(user: &User, from: &str) -> Vec<Reply> {
     let mut pages = vec![user.get(from).await.expect(200)];
     while let Some(next) = next(user, pages.last().unwrap()) {
@@ -23,7 +26,7 @@ async fn pages(user: &User, from: &str) -> Vec<Reply> {
     pages
 }
 
-/// Creates this many tasks, every second of them completed; their ids, newest first.
+/// Creates tasks, every second one completed; their ids, newest first.
 async fn create(user: &User, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for number in 0..count {
@@ -61,7 +64,7 @@ async fn the_pages_hold_every_task_once_newest_first() {
 }
 
 #[tokio::test]
-async fn the_link_to_the_next_page_is_a_query_alone() {
+async fn the_link_to_the_next_page_is_only_a_query() {
     let user = Api::shared().user().await;
     create(&user, 3).await;
     let cursor = Regex::new(r#"^<\?(completed=false&)?limit=1&cursor=[A-Za-z0-9_-]+>; rel="next"$"#).unwrap();
@@ -69,14 +72,14 @@ async fn the_link_to_the_next_page_is_a_query_alone() {
         let page = user.get(path).await.expect(200);
         assert!(cursor.is_match(page.header("link")), "{:?}", page.header("link"));
     }
-    assert_eq!(user.get("/tasks").await.expect(200).header("link"), "", "there is one page");
+    assert_eq!(user.get("/tasks").await.expect(200).header("link"), "", "the last page");
 }
 
 #[tokio::test]
-async fn tasks_of_the_same_moment_are_paged_through_as_well() {
+async fn tasks_with_the_same_timestamp_are_paged_through_as_well() {
     let user = Api::shared().user().await;
     create(&user, 9).await;
-    let database = tests::database::connect(&tests::database::direct_url().unwrap()).await.unwrap();
+    let database = connect_to_stack().await;
     let sql = "UPDATE tasks SET created_at = '2026-01-01' WHERE user_id = $1::text::uuid";
     database.query_typed(sql, &[(&user.id, tokio_postgres::types::Type::TEXT)]).await.unwrap();
     let whole = ids(&user.get("/tasks").await.expect(200));
@@ -84,16 +87,16 @@ async fn tasks_of_the_same_moment_are_paged_through_as_well() {
 }
 
 #[tokio::test]
-async fn paging_while_tasks_come_and_go_skips_and_repeats_nothing_that_stands_still() {
+async fn paging_while_tasks_come_and_go_neither_skips_nor_repeats_the_others() {
     let user = Api::shared().user().await;
     let created = create(&user, 30).await;
-    // Every third goes, and new ones come, between one page and the next.
-    let (mut going, mut seen) = (created.iter().step_by(3), Vec::new());
+    // Between two pages, tasks are created, and every third of the first ones is deleted.
+    let (mut to_delete, mut seen) = (created.iter().step_by(3), Vec::new());
     let mut page = user.get("/tasks?limit=4").await.expect(200);
     loop {
         seen.extend(ids(&page));
         user.task("new").await;
-        for id in going.by_ref().take(2) {
+        for id in to_delete.by_ref().take(2) {
             user.delete(&format!("/tasks/{id}")).await.expect(204);
         }
         match next(&user, &page) {
@@ -101,22 +104,22 @@ async fn paging_while_tasks_come_and_go_skips_and_repeats_nothing_that_stands_st
             None => break,
         }
     }
-    let stood_still: Vec<&String> = created.iter().enumerate().filter(|(n, _)| n % 3 != 0).map(|(_, id)| id).collect();
-    let seen_of_these: Vec<&String> = seen.iter().filter(|id| stood_still.contains(id)).collect();
-    assert_eq!(seen_of_these, stood_still);
-    assert!(seen.iter().all(|id| created.contains(id)), "what came later is not on a later page");
+    let kept: Vec<&String> = created.iter().enumerate().filter(|(n, _)| n % 3 != 0).map(|(_, id)| id).collect();
+    let seen_of_kept: Vec<&String> = seen.iter().filter(|id| kept.contains(id)).collect();
+    assert_eq!(seen_of_kept, kept);
+    assert!(seen.iter().all(|id| created.contains(id)), "new tasks are on no later page");
 }
 
 #[tokio::test]
-async fn a_cursor_outlives_the_task_it_was_made_from_and_shows_nobody_elses() {
+async fn a_cursor_outlives_its_task_and_gives_no_access_to_another_user() {
     let (user, other) = two_users().await;
     let created = create(&user, 3).await;
     let theirs = create(&other, 1).await;
     let next = next(&user, &user.get("/tasks?limit=1").await.expect(200)).unwrap();
     user.delete(&format!("/tasks/{}", created[0])).await.expect(204);
     assert_eq!(ids(&user.get(&next).await.expect(200)), created[1..2]);
-    let of_another = ids(&other.get(&next).await.expect(200));
-    assert!(of_another.iter().all(|id| theirs.contains(id)), "{of_another:?}");
+    let others = ids(&other.get(&next).await.expect(200));
+    assert!(others.iter().all(|id| theirs.contains(id)), "{others:?}");
 }
 
 #[tokio::test]

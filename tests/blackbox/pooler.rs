@@ -1,26 +1,24 @@
-//! The local pooler, which is to Neon's as a twin, and the role that the functions have behind it.
+//! The local pooler, configured like Neon's, and the functions' role behind it.
 
 use std::collections::BTreeMap;
 
 use reqwest::Url;
 use tests::{
     api::Api,
-    database::{column, connect, superuser_url},
-    watch::Settings,
+    database::{column, connect, connect_as_superuser, superuser_url},
+    server::Settings,
 };
 use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
-use crate::secrets::superuser;
-
-/// The functions' own address.
-fn pooled() -> Url {
-    Settings::of_the_stack().get("DATABASE_URL").parse().unwrap()
+/// The functions' URL.
+fn pooled_url() -> Url {
+    Settings::shared().get("DATABASE_URL").parse().unwrap()
 }
 
 #[tokio::test]
-async fn the_pooler_has_neons_values() {
-    let mut console: Url = superuser_url().unwrap().parse().unwrap();
-    console.set_port(pooled().port()).unwrap();
+async fn the_pooler_is_configured_like_neons() {
+    let mut console: Url = superuser_url().parse().unwrap();
+    console.set_port(pooled_url().port()).unwrap();
     console.set_path("pgbouncer");
     let answer = connect(console.as_str()).await.unwrap().simple_query("SHOW CONFIG").await.unwrap();
     let values: BTreeMap<_, _> = answer
@@ -41,13 +39,17 @@ async fn the_pooler_has_neons_values() {
         assert_eq!(values.get(key), Some(&value), "{key}");
     }
     assert_ne!(values.get("auth_user"), Some(&""));
-    assert_eq!(column(&superuser().await, "SHOW max_connections").await.unwrap(), ["104"], "of the smallest compute");
+    assert_eq!(
+        column(&connect_as_superuser().await, "SHOW max_connections").await.unwrap(),
+        ["104"],
+        "as on Neon's smallest compute"
+    );
 }
 
 #[tokio::test]
 async fn the_functions_role_changes_rows_within_limits_and_nothing_else() {
-    assert_eq!(pooled().username(), "task_api_functions");
-    let functions = connect(pooled().as_str()).await.unwrap();
+    assert_eq!(pooled_url().username(), "task_api_functions");
+    let functions = connect(pooled_url().as_str()).await.unwrap();
     for (setting, value) in [("statement_timeout", "1500ms"), ("lock_timeout", "1s")] {
         assert_eq!(column(&functions, &format!("SHOW {setting}")).await.unwrap(), [value], "{setting}");
     }
@@ -66,11 +68,11 @@ async fn the_functions_role_changes_rows_within_limits_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_changed_password_is_known_to_the_pooler_at_once() {
-    let database = superuser().await;
+async fn the_pooler_accepts_a_changed_password_at_once() {
+    let database = connect_as_superuser().await;
     database.batch_execute("DROP ROLE IF EXISTS changing; CREATE ROLE changing LOGIN PASSWORD 'first'").await.unwrap();
     let log_in = async |password: &str| {
-        let mut url = pooled();
+        let mut url = pooled_url();
         url.set_username("changing").unwrap();
         url.set_password(Some(password)).unwrap();
         column(&connect(url.as_str()).await?, "SELECT current_user::text").await
@@ -90,7 +92,7 @@ async fn an_account_with_ten_thousand_tasks_is_deleted_within_the_limits() {
          SELECT '{}', 'task ' || number, repeat('x', 1000) FROM generate_series(1, 10000) AS number",
         user.id
     );
-    let database = superuser().await;
+    let database = connect_as_superuser().await;
     database.batch_execute(&tasks).await.unwrap();
     user.delete("").await.expect(204);
     let left = format!("SELECT count(*)::text FROM tasks WHERE user_id = '{}'", user.id);

@@ -1,19 +1,18 @@
-//! Requests side by side, in several processes a function, as Lambda has them.
+//! Concurrent requests to several processes of each function, as on Lambda.
 
 use futures_util::future::join_all;
-use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    api::{PASSWORD, Reply, User, fresh_email},
-    database::{column, connect, direct_url},
-    watch::{Settings, Watch},
+    api::{PASSWORD, Reply, User, fresh_email, task_path},
+    database::{column, connect_to_stack},
+    server::{Settings, TestServer},
 };
 
-/// The API with four processes a function, and a user of it.
-async fn side_by_side() -> (Watch, User) {
-    let watch = Watch::start(&Settings::of_the_stack().side_by_side(4));
-    let user = watch.user().await;
-    (watch, user)
+/// An API with four processes of each function, and a user of it.
+async fn concurrent_server() -> (TestServer, User) {
+    let server = TestServer::start(&Settings::shared().concurrency(4));
+    let user = server.user().await;
+    (server, user)
 }
 
 fn count(replies: &[Reply], status: u16) -> usize {
@@ -21,23 +20,23 @@ fn count(replies: &[Reply], status: u16) -> usize {
 }
 
 async fn rows(sql: &str) -> Vec<String> {
-    column(&connect(&direct_url().unwrap()).await.unwrap(), sql).await.unwrap()
+    column(&connect_to_stack().await, sql).await.unwrap()
 }
 
 #[tokio::test]
-async fn of_twenty_sign_ups_with_one_address_one_succeeds() {
-    let (watch, _) = side_by_side().await;
+async fn of_twenty_concurrent_sign_ups_with_one_email_one_succeeds() {
+    let (server, _) = concurrent_server().await;
     let email = fresh_email();
-    let replies = join_all((0..20).map(|_| watch.api.sign_up(&email))).await;
+    let replies = join_all((0..20).map(|_| server.api.sign_up(&email))).await;
     assert_eq!((count(&replies, 201), count(&replies, 409)), (1, 19));
     let id = &replies.iter().find(|reply| reply.status == 201).unwrap().body["id"];
     assert_eq!(rows(&format!("SELECT id::text FROM users WHERE email = '{email}'")).await, [id.as_str().unwrap()]);
 }
 
 #[tokio::test]
-async fn two_updates_of_one_task_leave_one_of_the_two_whole() {
-    let (_watch, user) = side_by_side().await;
-    let path = format!("/tasks/{}", user.task("before").await["id"].as_str().unwrap());
+async fn two_concurrent_updates_of_one_task_are_not_mixed() {
+    let (_server, user) = concurrent_server().await;
+    let path = task_path(&user.task("before").await);
     for _ in 0..10 {
         let changes = ["a", "b"].map(|text| json!({"title": text, "description": text, "completed": text == "a"}));
         let replies = join_all(changes.iter().map(|changes| user.put(&path, changes))).await;
@@ -49,10 +48,10 @@ async fn two_updates_of_one_task_leave_one_of_the_two_whole() {
 }
 
 #[tokio::test]
-async fn an_update_that_races_a_deletion_finds_the_task_or_finds_none() {
-    let (_watch, user) = side_by_side().await;
+async fn an_update_concurrent_with_a_deletion_succeeds_or_finds_no_task() {
+    let (_server, user) = concurrent_server().await;
     for _ in 0..10 {
-        let path = format!("/tasks/{}", user.task("x").await["id"].as_str().unwrap());
+        let path = task_path(&user.task("x").await);
         let changes = json!({"completed": true});
         let (updated, deleted) = tokio::join!(user.put(&path, &changes), user.delete(&path));
         assert!([200, 403].contains(&updated.status), "{updated:?}");
@@ -62,10 +61,10 @@ async fn an_update_that_races_a_deletion_finds_the_task_or_finds_none() {
 }
 
 #[tokio::test]
-async fn of_racing_deletions_of_one_task_one_succeeds() {
-    let (_watch, user) = side_by_side().await;
+async fn of_concurrent_deletions_of_one_task_one_succeeds() {
+    let (_server, user) = concurrent_server().await;
     for _ in 0..5 {
-        let path = format!("/tasks/{}", user.task("x").await["id"].as_str().unwrap());
+        let path = task_path(&user.task("x").await);
         let replies = join_all((0..4).map(|_| user.delete(&path))).await;
         assert_eq!((count(&replies, 204), count(&replies, 403)), (1, 3));
     }
@@ -73,8 +72,8 @@ async fn of_racing_deletions_of_one_task_one_succeeds() {
 
 #[tokio::test]
 async fn a_task_created_while_its_user_is_deleted_is_gone_or_was_never_there() {
-    let (_watch, user) = side_by_side().await;
-    user.task("to warm up").await;
+    let (_server, user) = concurrent_server().await;
+    user.task("warm up").await;
     let body = json!({"title": "x"});
     let creations = join_all((0..12).map(|_| user.post("/tasks", &body)));
     let (created, deleted) = tokio::join!(creations, user.delete(""));
@@ -84,12 +83,12 @@ async fn a_task_created_while_its_user_is_deleted_is_gone_or_was_never_there() {
 }
 
 #[tokio::test]
-async fn of_two_racing_password_changes_with_one_token_one_wins() {
-    let (_watch, user) = side_by_side().await;
+async fn of_two_concurrent_password_changes_one_succeeds() {
+    let (_server, user) = concurrent_server().await;
     let passwords = ["password one", "password two"];
     let changes = passwords.map(|password| json!({"current_password": PASSWORD, "password": password}));
     let replies = join_all(changes.iter().map(|changes| user.put("", changes))).await;
-    assert_eq!((count(&replies, 200), count(&replies, 401)), (1, 1), "the first one ends the other's token");
+    assert_eq!((count(&replies, 200), count(&replies, 401)), (1, 1), "the first one revokes the token of the other");
     for (password, changed) in passwords.into_iter().zip(&replies) {
         let expected = if changed.status == 200 { 200 } else { 401 };
         user.api.sign_in(&user.email, password).await.expect(expected);
@@ -97,23 +96,20 @@ async fn of_two_racing_password_changes_with_one_token_one_wins() {
 }
 
 #[tokio::test]
-async fn of_two_users_who_want_one_address_one_gets_it() {
-    let (watch, one) = side_by_side().await;
-    let other = watch.user().await;
+async fn of_two_users_who_change_to_one_email_one_succeeds() {
+    let (server, one) = concurrent_server().await;
+    let other = server.user().await;
     let change = json!({"current_password": PASSWORD, "email": fresh_email()});
     let replies = join_all([&one, &other].map(|user| user.put("", &change))).await;
     assert_eq!((count(&replies, 200), count(&replies, 409)), (1, 1));
 }
 
 #[tokio::test]
-async fn an_idempotency_key_creates_once_whichever_process_it_comes_to() {
-    let (_watch, user) = side_by_side().await;
-    for key in 0..5 {
-        let create = || {
-            let request = user.api.request(Method::POST, &user.path("/tasks")).bearer_auth(&user.token);
-            tests::api::reply(request.header("idempotency-key", key).json(&json!({"title": "once"})))
-        };
-        let replies = join_all((0..20).map(|_| create())).await;
+async fn an_idempotency_key_creates_one_task_across_processes() {
+    let (_server, user) = concurrent_server().await;
+    let body = json!({"title": "once"});
+    for key in ["a", "b", "c", "d", "e"] {
+        let replies = join_all((0..20).map(|_| user.create_with_key(key, &body))).await;
         assert_eq!((count(&replies, 201), count(&replies, 200)), (1, 19));
         assert!(replies.windows(2).all(|pair| pair[0].body == pair[1].body));
     }
@@ -121,14 +117,11 @@ async fn an_idempotency_key_creates_once_whichever_process_it_comes_to() {
 }
 
 #[tokio::test]
-async fn of_two_bodies_that_race_under_one_idempotency_key_one_is_made_and_the_other_refused() {
-    let (_watch, user) = side_by_side().await;
-    for key in 0..5 {
-        let create = |title: &'static str| {
-            let request = user.api.request(Method::POST, &user.path("/tasks")).bearer_auth(&user.token);
-            tests::api::reply(request.header("idempotency-key", key).json(&json!({ "title": title })))
-        };
-        let replies = join_all((0..10).flat_map(|_| [create("one"), create("other")])).await;
+async fn of_two_concurrent_bodies_under_one_idempotency_key_one_is_created() {
+    let (_server, user) = concurrent_server().await;
+    let bodies = ["one", "other"].map(|title| json!({ "title": title }));
+    for key in ["a", "b", "c", "d", "e"] {
+        let replies = join_all(bodies.iter().cycle().take(20).map(|body| user.create_with_key(key, body))).await;
         assert_eq!((count(&replies, 201), count(&replies, 200), count(&replies, 422)), (1, 9, 10));
     }
     assert_eq!(user.get("/tasks").await.expect(200).body.as_array().unwrap().len(), 5);

@@ -3,33 +3,27 @@
 use std::{fs, process::Command};
 
 use serde_json::Value;
-use tests::workspace::root;
+use tests::workspace::{root, variable};
 
-/// The walk-through is the only block of this kind.
 fn walk_through() -> String {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let (_, rest) = readme.split_once("```sh walk-through\n").expect("a walk-through");
     rest.split_once("```").expect("an end").0.to_owned()
 }
 
-/// `sh` is dash on Debian and its kin, which has nothing but what POSIX asks of a shell.
+/// `sh` is dash on Debian and Ubuntu, which has only what POSIX requires.
 #[test]
 fn the_walk_through_works_as_typed_in_every_shell() {
-    walk_in("sh");
-    walk_in("bash");
+    run_in("sh");
+    run_in("bash");
 }
 
-fn walk_in(shell: &str) {
-    // `set -x` would show the token; the replies alone tell what happened.
-    let output = Command::new(shell)
-        .args(["-euc", &walk_through()])
-        .env("API", std::env::var("API_URL").unwrap())
-        .output()
-        .unwrap();
+fn run_in(shell: &str) {
+    let output = Command::new(shell).args(["-euc", &walk_through()]).env("API", variable("API_URL")).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}\n{stderr}");
 
-    // Each on a line of its own, so that the prompt comes after them.
+    // Each reply on a line of its own, so that the prompt does not follow one.
     assert!(stdout.ends_with('\n'), "{stdout}");
     let replies: Vec<Value> = stdout.lines().map(|reply| serde_json::from_str(reply).expect("JSON")).collect();
     let [account, created, list, completed] = &replies[..] else { panic!("four replies with a body: {stdout}") };

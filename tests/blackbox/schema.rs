@@ -1,16 +1,14 @@
-//! The schema of the first migration, as the catalogues tell it and as it behaves.
-//!
-//! The first migration is the specification's schema to the letter, so it is looked at alone.
+//! The schema of the first migration, which is the specification's to the letter: in the catalogue, and in behaviour.
 
 use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tests::database::{Scratch, column, migrations};
+use tests::database::{TestDatabase, column, migrations};
 use tokio_postgres::{Client, SimpleQueryMessage, error::DbError};
 
 /// A database with the first migration alone.
-async fn first_migration() -> Result<(Scratch, Client)> {
+async fn first_migration() -> Result<(TestDatabase, Client)> {
     let folder = tempfile::tempdir()?;
     for entry in fs::read_dir(migrations())? {
         let entry = entry?;
@@ -18,15 +16,15 @@ async fn first_migration() -> Result<(Scratch, Client)> {
             fs::copy(entry.path(), folder.path().join(entry.file_name()))?;
         }
     }
-    let scratch = Scratch::create().await?;
-    scratch.migrate(folder.path(), &["up"]).await?.success()?;
-    let client = scratch.connect().await?;
-    Ok((scratch, client))
+    let database = TestDatabase::create().await?;
+    database.migrate(folder.path(), &["up"]).await?.success();
+    let client = database.connect().await?;
+    Ok((database, client))
 }
 
 #[tokio::test]
 async fn there_are_two_tables() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+    let (_database, client) = first_migration().await?;
     let relations = "SELECT relname::text FROM pg_class
                      WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 't')
                        AND relname <> '_sqlx_migrations' ORDER BY relname";
@@ -36,7 +34,7 @@ async fn there_are_two_tables() -> Result<()> {
 
 #[tokio::test]
 async fn the_columns_have_the_types_and_defaults_of_the_specification() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+    let (_database, client) = first_migration().await?;
     let columns = "SELECT concat_ws(' ', table_name, column_name,
                                     data_type || coalesce('(' || character_maximum_length || ')', ''),
                                     CASE is_nullable WHEN 'NO' THEN 'NOT NULL' END,
@@ -66,7 +64,7 @@ async fn the_columns_have_the_types_and_defaults_of_the_specification() -> Resul
 
 #[tokio::test]
 async fn there_are_eight_indexes() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+    let (_database, client) = first_migration().await?;
     let indexes = "SELECT indexdef FROM pg_indexes
                    WHERE schemaname = 'public' AND tablename IN ('users', 'tasks') ORDER BY indexname";
     assert_eq!(
@@ -87,8 +85,8 @@ async fn there_are_eight_indexes() -> Result<()> {
 
 #[tokio::test]
 async fn there_are_twenty_constraints() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
-    // From PostgreSQL 18 on, NOT NULL is a row here too: the columns' test has those.
+    let (_database, client) = first_migration().await?;
+    // NOT NULL is a row as well from PostgreSQL 18 on; the test of the columns covers it.
     let named = "SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint
                  WHERE conrelid IN ('users'::regclass, 'tasks'::regclass) AND contype <> 'n'
                  ORDER BY conrelid::regclass::text DESC, conname";
@@ -106,7 +104,7 @@ async fn there_are_twenty_constraints() -> Result<()> {
             "tasks title_not_empty CHECK ((length(TRIM(BOTH FROM title)) > 0))",
         ]
     );
-    // As the specification's summary counts them: NOT NULL is a check.
+    // The specification's summary counts NOT NULL as a check.
     let counts = "SELECT constraint_type || ' ' || count(*) FROM information_schema.table_constraints
                   WHERE table_schema = 'public' AND table_name IN ('users', 'tasks')
                   GROUP BY constraint_type ORDER BY constraint_type";
@@ -116,7 +114,7 @@ async fn there_are_twenty_constraints() -> Result<()> {
 
 #[tokio::test]
 async fn there_are_two_triggers_and_their_function() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+    let (_database, client) = first_migration().await?;
     let triggers = "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname";
     assert_eq!(
         column(&client, triggers).await?,
@@ -136,16 +134,16 @@ async fn there_are_two_triggers_and_their_function() -> Result<()> {
     Ok(())
 }
 
-/// A user and a task of theirs to collide with.
+/// A user and a task, for conflicts.
 const ONE_OF_EACH: &str = "
     INSERT INTO users (id, email, password_hash)
     VALUES ('00000000-0000-4000-8000-000000000001', 'ada@example.com', repeat('x', 60));
     INSERT INTO tasks (id, user_id, title)
     VALUES ('00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-000000000001', 'Write');";
 
-/// What the server says against a statement.
+/// The error of a statement.
 async fn refusal(client: &Client, sql: &str) -> Result<DbError> {
-    let error = client.batch_execute(sql).await.err().with_context(|| format!("went through: {sql}"))?;
+    let error = client.batch_execute(sql).await.err().with_context(|| format!("succeeded: {sql}"))?;
     error.as_db_error().cloned().with_context(|| format!("{error}: {sql}"))
 }
 
@@ -161,8 +159,8 @@ fn insert_task(title: &str, description: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_broken_constraint_is_reported_by_its_name() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+async fn a_violated_constraint_is_reported_by_name() -> Result<()> {
+    let (_database, client) = first_migration().await?;
     client.batch_execute(ONE_OF_EACH).await?;
     let hash = "repeat('x', 60)";
     let mut cases = vec![
@@ -193,7 +191,7 @@ async fn a_broken_constraint_is_reported_by_its_name() -> Result<()> {
         assert_eq!(refusal(&client, sql).await?.constraint(), Some(*constraint), "{sql}");
     }
 
-    // VARCHAR(500) refuses a longer title before `title_length` is asked; without it, the check holds.
+    // VARCHAR(500) refuses a longer title before `title_length` is checked.
     let long = insert_task("repeat('é', 501)", "NULL");
     assert_eq!(refusal(&client, &long).await?.code().code(), "22001");
     client.batch_execute("ALTER TABLE tasks ALTER COLUMN title TYPE TEXT").await?;
@@ -203,13 +201,13 @@ async fn a_broken_constraint_is_reported_by_its_name() -> Result<()> {
 
 #[tokio::test]
 async fn eleven_columns_take_no_null() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+    let (_database, client) = first_migration().await?;
     client.batch_execute(ONE_OF_EACH).await?;
     let columns = [
         ("users", &["id", "email", "password_hash", "created_at", "updated_at"][..]),
         ("tasks", &["id", "user_id", "title", "completed", "created_at", "updated_at"]),
     ];
-    // The trigger would put a time where `updated_at` is null.
+    // The triggers would set `updated_at`.
     client.batch_execute("ALTER TABLE users DISABLE TRIGGER USER; ALTER TABLE tasks DISABLE TRIGGER USER").await?;
     for (table, columns) in columns {
         for column in columns {
@@ -225,8 +223,8 @@ async fn eleven_columns_take_no_null() -> Result<()> {
 }
 
 #[tokio::test]
-async fn values_at_the_limits_go_in() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+async fn values_at_the_limits_are_accepted() -> Result<()> {
+    let (_database, client) = first_migration().await?;
     client.batch_execute(ONE_OF_EACH).await?;
     for sql in [
         insert_user("'a@b.de'", "repeat('x', 59)"),
@@ -243,9 +241,9 @@ async fn values_at_the_limits_go_in() -> Result<()> {
 
 #[tokio::test]
 async fn a_new_row_gets_its_defaults() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+    let (_database, client) = first_migration().await?;
     client.batch_execute(ONE_OF_EACH).await?;
-    // A random UUID is version 4, and the times are those of the transaction.
+    // A random UUID is of version 4; the times are the transaction's.
     let user = "INSERT INTO users (email, password_hash) VALUES ('bob@example.com', repeat('x', 60))
                 RETURNING concat_ws(' ', substr(id::text, 15, 1),
                                     created_at = CURRENT_TIMESTAMP::timestamp, updated_at = created_at)";
@@ -259,10 +257,10 @@ async fn a_new_row_gets_its_defaults() -> Result<()> {
 
 #[tokio::test]
 async fn an_update_moves_updated_at_and_nothing_else() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+    let (_database, client) = first_migration().await?;
     client.batch_execute(ONE_OF_EACH).await?;
     for (table, change) in [("users", "email = 'eve@example.com'"), ("tasks", "completed = true")] {
-        // Not even who sets it decides it.
+        // An explicit value is overwritten.
         let update = format!(
             "UPDATE {table} SET {change}, created_at = '2001-02-03', updated_at = '2001-02-03'
              RETURNING concat_ws(' ', updated_at = CURRENT_TIMESTAMP::timestamp, created_at)"
@@ -273,8 +271,8 @@ async fn an_update_moves_updated_at_and_nothing_else() -> Result<()> {
 }
 
 #[tokio::test]
-async fn tasks_go_with_their_user_and_follow_a_new_id() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+async fn tasks_are_deleted_with_their_user_and_follow_a_changed_id() -> Result<()> {
+    let (_database, client) = first_migration().await?;
     client
         .batch_execute(
             "INSERT INTO users (id, email, password_hash)
@@ -303,8 +301,8 @@ async fn tasks_go_with_their_user_and_follow_a_new_id() -> Result<()> {
     Ok(())
 }
 
-/// 2000 users in the order of their registration, and 60,000 tasks: every thirtieth belongs to user 1, the others to
-/// anyone, and one in 41 is completed.
+/// 2000 users in the order of their registration, and 60,000 tasks: every thirtieth belongs to user 1, and one in 41 is
+/// completed.
 const MANY: &str = "
     INSERT INTO users (id, email, password_hash, created_at)
     SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'user' || n || '@example.com',
@@ -341,7 +339,7 @@ async fn indexes(client: &Client, sql: &str) -> Result<BTreeSet<String>> {
 
 #[tokio::test]
 async fn the_queries_of_the_specification_use_the_indexes_it_names() -> Result<()> {
-    let (_scratch, client) = first_migration().await?;
+    let (_database, client) = first_migration().await?;
     client.batch_execute(MANY).await?;
     let heavy = "'00000000-0000-4000-8000-000000000001'";
     let light = "'00000000-0000-4000-8000-0000000000aa'";
@@ -352,8 +350,7 @@ async fn the_queries_of_the_specification_use_the_indexes_it_names() -> Result<(
         (format!("SELECT * FROM users WHERE id = {light}"), &["users_pkey"]),
         // Users by registration date.
         ("SELECT * FROM users ORDER BY created_at DESC".to_owned(), &["idx_users_created_at"]),
-        // List user's tasks: a page of them. Someone's whole list, PostgreSQL would rather fetch by
-        // `idx_tasks_user_id` and sort.
+        // List user's tasks: a page of them. For a whole list, PostgreSQL prefers `idx_tasks_user_id` and a sort.
         (
             format!("SELECT * FROM tasks WHERE user_id = {heavy} ORDER BY created_at DESC LIMIT 20"),
             &["idx_tasks_user_id_created_at"],
@@ -369,7 +366,7 @@ async fn the_queries_of_the_specification_use_the_indexes_it_names() -> Result<(
         ),
         // Update task.
         (format!("UPDATE tasks SET title = 'x', completed = true WHERE id = {light}"), &["tasks_pkey"]),
-        // Delete user. The cascade has a test of its own.
+        // Delete user. The cascade has its own test below.
         (format!("DELETE FROM users WHERE id = {light}"), &["users_pkey"]),
     ];
     for (sql, expected) in cases {
@@ -381,11 +378,10 @@ async fn the_queries_of_the_specification_use_the_indexes_it_names() -> Result<(
 
 #[tokio::test]
 async fn deleting_a_user_finds_their_tasks_by_index() -> Result<()> {
-    let (scratch, client) = first_migration().await?;
+    let (database, client) = first_migration().await?;
     client.batch_execute(MANY).await?;
-    // EXPLAIN does not show the cascade, so count the scans of a deletion that happens. On a session of its own, which
-    // has counted nothing yet.
-    let client = scratch.connect().await?;
+    // EXPLAIN does not show the cascade, so count the scans of a real deletion, in a fresh session.
+    let client = database.connect().await?;
     client.batch_execute("BEGIN; DELETE FROM users WHERE id = '00000000-0000-4000-8000-0000000000aa'").await?;
     let scans = "SELECT relname || ' ' || pg_stat_get_xact_numscans(oid) FROM pg_class
                  WHERE oid IN ('users'::regclass, 'users_pkey'::regclass, 'tasks'::regclass,

@@ -1,11 +1,11 @@
-//! `SECURITY.md` names no test that there is not.
+//! The tests that `SECURITY.md` refers to.
 
 use std::{collections::BTreeSet, fs};
 
 use tests::workspace::root;
 
 #[test]
-fn every_test_that_the_page_names_is_there() {
+fn every_test_that_the_page_names_exists() {
     let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
     let named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(|code| code.contains("::")).collect();
     assert!(named.len() > 50, "{named:#?}");
@@ -13,7 +13,7 @@ fn every_test_that_the_page_names_is_there() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Whether it is `file::test` of the tests over HTTP or in a browser, or `package::module::test` of a unit's.
+/// `file::test` is one over HTTP or in a browser, `package::module::test` a unit test.
 fn is_a_test(name: &str) -> bool {
     let (files, test) = match name.split("::").collect::<Vec<_>>()[..] {
         [file, test] => (["blackbox", "browser"].map(|folder| format!("tests/{folder}/{file}.rs")), test),

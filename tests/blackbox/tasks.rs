@@ -1,22 +1,13 @@
-//! Tasks: creating, reading, changing and deleting them.
+//! Creating, reading, changing and deleting tasks.
 
 use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, Reply, User, reply, two_users},
-    database::{connect, direct_url},
+    api::{Api, task_path as path, two_users},
+    database::connect_to_stack,
 };
-
-async fn create(user: &User, key: &str, body: &Value) -> Reply {
-    let request = user.api.request(Method::POST, &user.path("/tasks"));
-    reply(request.bearer_auth(&user.token).header("idempotency-key", key).json(body)).await
-}
-
-fn path(task: &Value) -> String {
-    format!("/tasks/{}", task["id"].as_str().unwrap())
-}
 
 #[tokio::test]
 async fn a_task_is_created_read_changed_and_deleted() {
@@ -44,7 +35,7 @@ async fn a_task_is_created_read_changed_and_deleted() {
     let mut expected = task.clone();
     expected["completed"] = json!(true);
     expected["updated_at"] = changed["updated_at"].clone();
-    assert_eq!(changed, expected, "what was left out has stayed");
+    assert_eq!(changed, expected, "fields that were left out are unchanged");
     assert_eq!(user.get(&path(&task)).await.expect(200).body, changed);
 
     assert!(user.delete(&path(&task)).await.expect(204).body.is_null());
@@ -80,7 +71,7 @@ async fn every_field_changes_on_its_own_and_null_clears_the_description() {
 }
 
 #[tokio::test]
-async fn a_title_is_trimmed_and_has_1_to_500_code_points_of_which_one_can_be_seen() {
+async fn a_title_is_trimmed_and_has_1_to_500_code_points_one_of_them_visible() {
     let user = Api::shared().user().await;
     let crabs = "🦀".repeat(500);
     for (sent, kept) in [("\u{3000}\t Buy\u{a0}milk \n", "Buy\u{a0}milk"), (&format!("  {crabs}  "), &crabs)] {
@@ -109,7 +100,7 @@ async fn a_description_is_kept_as_sent_up_to_5000_code_points() {
 }
 
 #[tokio::test]
-async fn odd_strings_come_back_as_they_were_sent() {
+async fn unusual_strings_are_stored_as_sent() {
     let user = Api::shared().user().await;
     for text in [
         "'; DROP TABLE tasks; --",
@@ -130,21 +121,21 @@ async fn odd_strings_come_back_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_creates_once() {
+async fn an_idempotency_key_creates_one_task() {
     let (user, other) = two_users().await;
-    let first = create(&user, "key-1", &json!({"title": "first"})).await.expect(201).body;
-    let repeat = async || create(&user, "key-1", &json!({"title": "first"})).await.expect(200).body;
-    assert_eq!(repeat().await, first);
+    let first = user.create_with_key("key-1", &json!({"title": "first"})).await.expect(201).body;
+    let retry = async || user.create_with_key("key-1", &json!({"title": "first"})).await.expect(200).body;
+    assert_eq!(retry().await, first);
     let changed = user.put(&path(&first), &json!({"title": "changed", "completed": true})).await.expect(200).body;
-    assert_eq!(repeat().await, changed, "as it is now");
+    assert_eq!(retry().await, changed, "as it is now");
 
-    for (whose, key) in [(&user, "key-2"), (&user, "KEY-1"), (&other, "key-1")] {
-        assert_ne!(create(whose, key, &json!({"title": "first"})).await.expect(201).body["id"], first["id"]);
+    for (owner, key) in [(&user, "key-2"), (&user, "KEY-1"), (&other, "key-1")] {
+        assert_ne!(owner.create_with_key(key, &json!({"title": "first"})).await.expect(201).body["id"], first["id"]);
     }
     assert_eq!(user.get("/tasks").await.expect(200).body.as_array().unwrap().len(), 3);
 
     user.delete(&path(&first)).await.expect(204);
-    create(&user, "key-1", &json!({"title": "another"})).await.expect(201);
+    user.create_with_key("key-1", &json!({"title": "another"})).await.expect(201);
 }
 
 #[tokio::test]
@@ -176,46 +167,46 @@ async fn an_idempotency_key_is_for_one_body() {
     ];
     for (number, (body, same, others)) in cases.into_iter().enumerate() {
         let key = format!("key-{number}");
-        let task = create(&user, &key, &body).await.expect(201).body;
+        let task = user.create_with_key(&key, &body).await.expect(201).body;
         for same in same {
-            assert_eq!(create(&user, &key, &same).await.expect(200).body, task, "{same}");
+            assert_eq!(user.create_with_key(&key, &same).await.expect(200).body, task, "{same}");
         }
         for other in others {
-            let refused = create(&user, &key, &other).await.expect(422);
+            let refused = user.create_with_key(&key, &other).await.expect(422);
             assert_eq!(refused.fields(), ["Idempotency-Key"], "{other}");
         }
         user.put(&path(&task), &json!({"title": "changed", "description": null})).await.expect(200);
-        create(&user, &key, &body).await.expect(200);
-        create(&user, &key, &json!({"title": "changed"})).await.expect(422);
+        user.create_with_key(&key, &body).await.expect(200);
+        user.create_with_key(&key, &json!({"title": "changed"})).await.expect(422);
     }
     let tasks = user.get("/tasks").await.expect(200).body;
     assert!(tasks.as_array().unwrap().iter().all(|task| task["title"] == "changed") && tasks[2].is_object());
-    assert!(tasks[3].is_null(), "nothing was made by what was refused: {tasks}");
+    assert!(tasks[3].is_null(), "a refused request created a task: {tasks}");
 }
 
 #[tokio::test]
-async fn a_task_of_the_first_release_answers_to_any_body_of_its_key() {
+async fn a_task_of_the_first_release_matches_any_body_under_its_key() {
     let user = Api::shared().user().await;
-    let task = create(&user, "key", &json!({"title": "x"})).await.expect(201).body;
-    let database = connect(&direct_url().unwrap()).await.unwrap();
+    let task = user.create_with_key("key", &json!({"title": "x"})).await.expect(201).body;
+    let database = connect_to_stack().await;
     let forget = format!("UPDATE tasks SET request_hash = NULL WHERE id = '{}'", task["id"].as_str().unwrap());
     database.batch_execute(&forget).await.unwrap();
     for title in ["x", "y"] {
-        assert_eq!(create(&user, "key", &json!({"title": title})).await.expect(200).body["id"], task["id"]);
+        assert_eq!(user.create_with_key("key", &json!({"title": title})).await.expect(200).body["id"], task["id"]);
     }
 }
 
 #[tokio::test]
-async fn twenty_repeats_side_by_side_create_once() {
+async fn twenty_concurrent_requests_with_one_key_create_one_task() {
     let user = Api::shared().user().await;
-    let repeats = (0..20).map(|_| {
+    let requests = (0..20).map(|_| {
         let user = user.clone();
-        tokio::spawn(async move { create(&user, "key", &json!({"title": "once"})).await })
+        tokio::spawn(async move { user.create_with_key("key", &json!({"title": "once"})).await })
     });
     let mut statuses = Vec::new();
     let mut tasks = BTreeSet::new();
-    for repeat in repeats.collect::<Vec<_>>() {
-        let reply = repeat.await.unwrap();
+    for request in requests.collect::<Vec<_>>() {
+        let reply = request.await.unwrap();
         statuses.push(reply.status);
         tasks.insert(reply.body.to_string());
     }
@@ -229,9 +220,9 @@ async fn twenty_repeats_side_by_side_create_once() {
 async fn an_idempotency_key_is_1_to_255_visible_ascii_characters() {
     let user = Api::shared().user().await;
     for key in ["!", "~", &"k".repeat(255)] {
-        create(&user, key, &json!({"title": "x"})).await.expect(201);
+        user.create_with_key(key, &json!({"title": "x"})).await.expect(201);
     }
     for key in ["", "a b", "a\tb", &"k".repeat(256), "schlüssel"] {
-        create(&user, key, &json!({"title": "x"})).await.expect(400);
+        user.create_with_key(key, &json!({"title": "x"})).await.expect(400);
     }
 }

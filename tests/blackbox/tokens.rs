@@ -1,33 +1,33 @@
-//! Tokens that this API did not issue, or that no longer hold, open nothing.
+//! Tokens that this API did not issue, or that are no longer valid, are refused.
 
-use std::{
-    env,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use auth::{PublicKey, SigningKey};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
-use tests::api::{Api, User, two_users};
+use tests::{
+    api::{Api, User, two_users},
+    workspace::variable,
+};
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// The key the API signs with, as its settings have it.
+/// The key that the API signs with.
 fn signing_key() -> SigningKey {
-    env::var("JWT_SIGNING_KEY").unwrap().parse().unwrap()
+    variable("JWT_SIGNING_KEY").parse().unwrap()
 }
 
 fn encoding_key(key: &SigningKey) -> EncodingKey {
-    // PKCS #8 (RFC 8410): a fixed head before the 32 bytes of the key.
-    let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    // PKCS #8 (RFC 8410): a fixed prefix before the 32 bytes of the key.
+    let prefix = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     let seed = BASE64.decode(key.to_secret().unwrap()).unwrap();
-    EncodingKey::from_ed_der(&[&head[..], &seed].concat())
+    EncodingKey::from_ed_der(&[&prefix[..], &seed].concat())
 }
 
-/// The claims of a token of this user's, as `signin` makes them.
+/// The claims that `signin` issues for this user.
 fn claims(user: &User) -> Value {
     json!({
         "iss": "task-api", "aud": "task-api", "sub": user.id, "user_id": user.id,
@@ -35,12 +35,12 @@ fn claims(user: &User) -> Value {
     })
 }
 
-/// The header of a token that `signin` made: its `kid` is the real one.
+/// The header of a token from `signin`, with the real `kid`.
 fn header(user: &User) -> Header {
     jsonwebtoken::decode_header(&user.token).unwrap()
 }
 
-fn minted(header: &Header, claims: &Value, key: &SigningKey) -> String {
+fn encode(header: &Header, claims: &Value, key: &SigningKey) -> String {
     jsonwebtoken::encode(header, claims, &encoding_key(key)).unwrap()
 }
 
@@ -59,14 +59,14 @@ async fn assert_refused(user: &User, token: &str, why: &str) {
 }
 
 #[tokio::test]
-async fn a_token_made_exactly_as_signin_makes_it_is_accepted() {
-    // Without this, the forgeries below could be refused for another reason than the one they are made for.
+async fn a_token_encoded_as_by_signin_is_accepted() {
+    // Proves that the forgeries below are refused for the reason they are made for.
     let user = Api::shared().user().await;
-    assert_eq!(status(&user, &minted(&header(&user), &claims(&user), &signing_key())).await.0, 200);
+    assert_eq!(status(&user, &encode(&header(&user), &claims(&user), &signing_key())).await.0, 200);
 }
 
 #[tokio::test]
-async fn every_claim_must_be_there_and_right() {
+async fn every_claim_is_required_and_checked() {
     let (user, other) = two_users().await;
     for (claim, values) in [
         ("iss", vec![Value::Null, json!("another-api"), json!(""), json!(["task-api", "x"])]),
@@ -84,7 +84,7 @@ async fn every_claim_must_be_there_and_right() {
             if value.is_null() {
                 claims.as_object_mut().unwrap().remove(claim);
             }
-            let token = minted(&header(&user), &claims, &signing_key());
+            let token = encode(&header(&user), &claims, &signing_key());
             assert_refused(&user, &token, &format!("{claim} = {value}")).await;
         }
     }
@@ -100,7 +100,7 @@ async fn a_token_of_another_algorithm_is_refused() {
         let signature = user.token.rsplit_once('.').unwrap().1;
         assert_refused(&user, &format!("{unsigned}.{signature}"), &format!("alg {algorithm:?}, a signature")).await;
     }
-    // The old confusion: a public key taken for the secret of an HMAC.
+    // Algorithm confusion: a public key used as the secret of an HMAC.
     let public = signing_key().public().to_string();
     let raw = BASE64.decode(&public).unwrap();
     let pem = format!(
@@ -118,7 +118,7 @@ async fn a_token_of_another_algorithm_is_refused() {
 }
 
 #[tokio::test]
-async fn only_the_apis_own_keys_sign() {
+async fn only_the_apis_own_keys_are_trusted() {
     let user = Api::shared().user().await;
     let (ours, attackers) = (header(&user), SigningKey::generate().unwrap());
     let public: PublicKey = attackers.public();
@@ -129,23 +129,23 @@ async fn only_the_apis_own_keys_sign() {
         ("an unknown kid", Header { kid: Some("x".into()), ..ours.clone() }),
         ("a kid that is a path", Header { kid: Some("../../../dev/null".into()), ..ours.clone() }),
         ("a key in the header", Header { jwk: Some(jwk), ..ours.clone() }),
-        ("a key at an address", Header { jku: Some("https://example.com/jwks.json".into()), ..ours.clone() }),
-        ("a certificate at an address", Header { x5u: Some("https://example.com/x.pem".into()), ..ours.clone() }),
+        ("a key at a URL", Header { jku: Some("https://example.com/jwks.json".into()), ..ours.clone() }),
+        ("a certificate at a URL", Header { x5u: Some("https://example.com/x.pem".into()), ..ours.clone() }),
     ];
     for (why, header) in headers {
-        assert_refused(&user, &minted(&header, &claims(&user), &attackers), why).await;
+        assert_refused(&user, &encode(&header, &claims(&user), &attackers), why).await;
     }
     let without_kid = Header { kid: None, ..ours };
-    assert_refused(&user, &minted(&without_kid, &claims(&user), &signing_key()), "our key, but no kid").await;
+    assert_refused(&user, &encode(&without_kid, &claims(&user), &signing_key()), "our key, but no kid").await;
 }
 
 #[tokio::test]
-async fn a_token_that_says_there_is_more_to_be_understood_is_refused() {
+async fn a_token_with_critical_extensions_is_refused() {
     let user = Api::shared().user().await;
     for crit in [vec!["exp"], vec!["b64"], vec!["https://example.com/x"], vec![]] {
         let crit = Some(crit.into_iter().map(str::to_owned).collect());
         let header = Header { crit, ..header(&user) };
-        assert_refused(&user, &minted(&header, &claims(&user), &signing_key()), &format!("{:?}", header.crit)).await;
+        assert_refused(&user, &encode(&header, &claims(&user), &signing_key()), &format!("{:?}", header.crit)).await;
     }
 }
 

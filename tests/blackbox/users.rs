@@ -1,14 +1,14 @@
-//! Accounts: signing up and in, reading, changing and deleting them.
+//! Signing up and in; reading, changing and deleting accounts.
 
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, Reply, fresh_email, two_users},
-    database::{connect, direct_url},
+    database::connect_to_stack,
 };
 
-const NAMES_OF_AN_ACCOUNT: [&str; 4] = ["created_at", "email", "id", "updated_at"];
+const ACCOUNT_MEMBERS: [&str; 4] = ["created_at", "email", "id", "updated_at"];
 
 fn names(body: &Value) -> Vec<&str> {
     let mut names: Vec<&str> = body.as_object().unwrap().keys().map(String::as_str).collect();
@@ -21,7 +21,7 @@ async fn sign_up(email: &str, password: &str) -> Reply {
     Api::shared().send(Method::POST, "/users/signup", None, Some(&body)).await
 }
 
-/// A time of the contract's form, and of this very moment: the database's clock is in Tokyo's zone, nine hours off.
+/// Checks a timestamp: the format is the contract's, and it is now, in UTC. The local database runs in Tokyo's zone.
 fn assert_just_now(time: &Value) {
     let text = time.as_str().unwrap();
     assert!(text.ends_with('Z') && text.len() == "2026-01-01T00:00:00.000000Z".len(), "{text}");
@@ -30,7 +30,7 @@ fn assert_just_now(time: &Value) {
 }
 
 #[tokio::test]
-async fn signing_up_makes_an_account_and_says_where() {
+async fn signing_up_creates_an_account_and_returns_its_location() {
     let email = fresh_email();
     let reply = sign_up(&email, PASSWORD).await.expect(201);
     assert_eq!(names(&reply.body), ["created_at", "email", "id"]);
@@ -42,11 +42,11 @@ async fn signing_up_makes_an_account_and_says_where() {
 }
 
 #[tokio::test]
-async fn an_address_has_one_account_however_it_is_written() {
+async fn an_email_has_one_account_in_whatever_case() {
     let email = fresh_email();
     let written = format!("\t {} ", email.to_uppercase());
     let account = sign_up(&written, PASSWORD).await.expect(201).body;
-    assert_eq!(account["email"], email.as_str(), "kept trimmed and in lower case");
+    assert_eq!(account["email"], email.as_str(), "trimmed and in lower case");
     for same in [email.as_str(), &written, &email.replace("user", "uSER")] {
         sign_up(same, "another password").await.expect(409);
         Api::shared().sign_in(same, PASSWORD).await.expect(200);
@@ -54,7 +54,7 @@ async fn an_address_has_one_account_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_or_no_password_is_named() {
+async fn an_invalid_email_or_password_is_named() {
     let long = format!("{}@example.com", "a".repeat(243));
     for email in [
         "",
@@ -78,7 +78,7 @@ async fn what_is_no_address_or_no_password_is_named() {
 }
 
 #[tokio::test]
-async fn a_password_has_8_code_points_to_72_bytes_and_all_of_them_count() {
+async fn a_password_has_8_code_points_to_72_bytes_all_significant() {
     for password in ["🔑🔑🔑🔑🔑🔑🔑🔑", &"a".repeat(72), "        ", " leading and trailing "] {
         let email = fresh_email();
         sign_up(&email, password).await.expect(201);
@@ -91,7 +91,7 @@ async fn a_password_has_8_code_points_to_72_bytes_and_all_of_them_count() {
 }
 
 #[tokio::test]
-async fn signing_in_gives_a_token_for_the_account() {
+async fn signing_in_returns_a_token_for_the_account() {
     let user = Api::shared().user().await;
     let reply = user.api.sign_in(&user.email, PASSWORD).await.expect(200);
     assert_eq!(names(&reply.body), ["expires_in", "token", "token_type", "user_id"]);
@@ -101,7 +101,7 @@ async fn signing_in_gives_a_token_for_the_account() {
 }
 
 #[tokio::test]
-async fn a_wrong_address_and_a_wrong_password_get_the_same_answer() {
+async fn a_wrong_email_and_a_wrong_password_get_the_same_answer() {
     let user = Api::shared().user().await;
     let mut answers = Vec::new();
     for (email, password) in [
@@ -124,14 +124,14 @@ async fn a_wrong_address_and_a_wrong_password_get_the_same_answer() {
 async fn an_account_is_read_by_its_user() {
     let user = Api::shared().user().await;
     let account = user.get("").await.expect(200).body;
-    assert_eq!(names(&account), NAMES_OF_AN_ACCOUNT);
+    assert_eq!(names(&account), ACCOUNT_MEMBERS);
     assert_eq!((&account["id"], &account["email"]), (&json!(user.id), &json!(user.email)));
     assert_eq!(account["created_at"], account["updated_at"]);
     assert_just_now(&account["updated_at"]);
 }
 
 #[tokio::test]
-async fn an_account_changes_against_its_current_password_alone() {
+async fn an_account_is_changed_only_with_its_current_password() {
     let (user, other) = two_users().await;
     let before = user.get("").await.expect(200).body;
     for wrong in ["wrong password", "", &"a".repeat(100)] {
@@ -142,31 +142,31 @@ async fn an_account_changes_against_its_current_password_alone() {
     user.put("", &taken).await.expect(409);
     let nothing = user.put("", &json!({"current_password": PASSWORD})).await.expect(422);
     assert_eq!(nothing.fields(), ["body"]);
-    let broken = json!({"current_password": "x", "email": "no address", "password": "short"});
-    assert_eq!(user.put("", &broken).await.expect(422).fields(), ["email", "password"]);
+    let invalid = json!({"current_password": "x", "email": "no address", "password": "short"});
+    assert_eq!(user.put("", &invalid).await.expect(422).fields(), ["email", "password"]);
 
-    assert_eq!(user.get("").await.expect(200).body, before, "nothing has changed, and the token still holds");
+    assert_eq!(user.get("").await.expect(200).body, before, "nothing has changed, and the token is still valid");
     user.api.sign_in(&user.email, PASSWORD).await.expect(200);
 }
 
 #[tokio::test]
-async fn a_changed_address_takes_the_old_ones_place() {
+async fn a_changed_email_replaces_the_old_one() {
     let user = Api::shared().user().await;
     let before = user.get("").await.expect(200).body;
     let email = fresh_email();
     let changed = user.put("", &json!({"current_password": PASSWORD, "email": email.to_uppercase()})).await.expect(200);
-    assert_eq!(names(&changed.body), NAMES_OF_AN_ACCOUNT);
+    assert_eq!(names(&changed.body), ACCOUNT_MEMBERS);
     assert_eq!((&changed.body["email"], &changed.body["created_at"]), (&json!(email), &before["created_at"]));
     assert!(changed.body["updated_at"].as_str() > before["updated_at"].as_str());
 
-    assert_eq!(user.get("").await.expect(200).body, changed.body, "the token still holds");
+    assert_eq!(user.get("").await.expect(200).body, changed.body, "the token is still valid");
     user.api.sign_in(&email, PASSWORD).await.expect(200);
     user.api.sign_in(&user.email, PASSWORD).await.expect(401);
     sign_up(&user.email, PASSWORD).await.expect(201);
 }
 
 #[tokio::test]
-async fn a_changed_password_takes_the_old_ones_place() {
+async fn a_changed_password_replaces_the_old_one() {
     let user = Api::shared().user().await;
     let (email, password) = (fresh_email(), "another password");
     let changes = json!({"current_password": PASSWORD, "email": email, "password": password});
@@ -178,13 +178,13 @@ async fn a_changed_password_takes_the_old_ones_place() {
 }
 
 #[tokio::test]
-async fn deleting_an_account_takes_its_hundred_tasks_along_and_nobody_elses() {
+async fn deleting_an_account_deletes_its_tasks_and_nobody_elses() {
     let (user, other) = two_users().await;
     let kept = other.task("kept").await;
     for number in 0..100 {
         user.task(&number.to_string()).await;
     }
-    let database = connect(&direct_url().unwrap()).await.unwrap();
+    let database = connect_to_stack().await;
     let tasks = async || {
         let sql = "SELECT count(*) FROM tasks WHERE user_id = $1::text::uuid";
         let rows = database.query_typed(sql, &[(&user.id, tokio_postgres::types::Type::TEXT)]).await.unwrap();
@@ -201,7 +201,7 @@ async fn deleting_an_account_takes_its_hundred_tasks_along_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn the_database_being_there_is_health() {
+async fn health_is_ok_when_the_database_answers() {
     let reply = Api::shared().send(Method::GET, "/health", None, None).await.expect(200);
     assert_eq!(reply.body, json!({"status": "ok"}));
 }

@@ -1,4 +1,4 @@
-//! The page, as a browser fetches it.
+//! The page's files, as a browser fetches them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ async fn get(path: &str, headers: &[(&str, &str)]) -> Response {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).map_or("", |value| value.to_str().expect("a text"))
+    headers.get(name).map_or("", |value| value.to_str().expect("text"))
 }
 
-/// The addresses of this page's own that a file names: by a query for the page, by a path for its scripts.
+/// The links to the page's own files: by query in the page, by path in its scripts.
 fn links(text: &str) -> BTreeSet<String> {
     let quoted = text.split('"').skip(1).step_by(2);
     let own = quoted.filter_map(|link| match link.strip_prefix("./") {
@@ -27,14 +27,14 @@ fn links(text: &str) -> BTreeSet<String> {
     own.collect()
 }
 
-/// All that the page loads, each with what was answered.
-async fn loaded() -> BTreeMap<String, (HeaderMap, String)> {
+/// Everything the page loads: path, headers and text.
+async fn load() -> BTreeMap<String, (HeaderMap, String)> {
     let mut files = BTreeMap::new();
     let mut left = BTreeSet::from(["/".to_owned()]);
     while let Some(link) = left.pop_first() {
         let file = get(&link, &[]).await;
         assert_eq!(file.status(), 200, "{link}");
-        let (headers, text) = (file.headers().clone(), file.text().await.expect("a text"));
+        let (headers, text) = (file.headers().clone(), file.text().await.expect("text"));
         let links = links(&text);
         files.insert(link, (headers, text));
         left.extend(links.into_iter().filter(|link| !files.contains_key(link)));
@@ -43,15 +43,15 @@ async fn loaded() -> BTreeMap<String, (HeaderMap, String)> {
 }
 
 #[tokio::test]
-async fn everything_the_page_names_is_there_and_of_its_kind() {
-    let files = loaded().await;
+async fn every_file_of_the_page_exists_and_has_the_right_type() {
+    let files = load().await;
     for (link, (headers, _)) in &files {
-        let kind = match link.rsplit_once('.') {
+        let media_type = match link.rsplit_once('.') {
             Some((_, "css")) => "text/css; charset=utf-8",
             Some((_, "js")) => "text/javascript; charset=utf-8",
             _ => "text/html; charset=utf-8",
         };
-        assert_eq!(header(headers, "content-type"), kind, "{link}");
+        assert_eq!(header(headers, "content-type"), media_type, "{link}");
     }
     let names =
         ["account.js", "api.js", "forms.js", "session.js", "tasks.js", "web.js"].map(|name| format!("/web/{name}"));
@@ -61,7 +61,7 @@ async fn everything_the_page_names_is_there_and_of_its_kind() {
 }
 
 #[tokio::test]
-async fn nothing_but_its_own_origin_can_run_in_the_page_or_frame_it() {
+async fn only_its_own_origin_can_run_scripts_in_the_page_and_none_can_frame_it() {
     for path in ["/", "/web/web.js", "/?asset=start.js"] {
         let response = get(path, &[]).await;
         assert_eq!(
@@ -70,7 +70,7 @@ async fn nothing_but_its_own_origin_can_run_in_the_page_or_frame_it() {
              base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         );
         assert_eq!(header(response.headers(), "x-content-type-options"), "nosniff");
-        let text = response.text().await.expect("a text");
+        let text = response.text().await.expect("text");
         for inline in ["<style", " style=", " onclick=", "javascript:", "innerHTML"] {
             assert!(!text.contains(inline), "{inline} in {path}");
         }
@@ -78,9 +78,9 @@ async fn nothing_but_its_own_origin_can_run_in_the_page_or_frame_it() {
 }
 
 #[tokio::test]
-async fn the_page_is_small_and_sent_once() {
+async fn the_page_is_small_and_cached() {
     let mut bytes = 0;
-    for path in loaded().await.keys() {
+    for path in load().await.keys() {
         let first = get(path, &[("accept-encoding", "gzip")]).await;
         assert_eq!(header(first.headers(), "content-encoding"), "gzip", "{path}");
         assert_eq!(header(first.headers(), "cache-control"), "no-cache", "{path}");

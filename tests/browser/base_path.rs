@@ -1,34 +1,34 @@
-//! The pages and their client behind a base path, as behind an API mapping, a stage or a reverse proxy.
+//! The pages and their client behind a base path, as with an API mapping, a stage or a reverse proxy.
 
 use serde_json::json;
 use tests::{
     api::{Api, PASSWORD},
     base_path::Host,
-    browser::browse,
+    browser::with_browser,
 };
 
-use crate::walk::{load_more, walk};
+use crate::journey::{load_more, user_journey};
 
 #[tokio::test]
-async fn the_whole_walk_goes_behind_a_base_path() {
+async fn the_whole_journey_works_behind_a_base_path() {
     let host = Host::start().await;
-    walk(&host.url("/v1/")).await;
+    user_journey(&host.url("/v1/")).await;
     load_more(&host.url("/v1/")).await;
-    host.assert_nobody_strayed();
+    host.assert_nothing_outside();
 }
 
 #[tokio::test]
-async fn the_whole_walk_goes_behind_a_base_path_without_its_slash() {
+async fn the_whole_journey_works_behind_a_base_path_without_its_slash() {
     let host = Host::start().await;
-    walk(&host.url("/v1")).await;
+    user_journey(&host.url("/v1")).await;
     load_more(&host.url("/v1")).await;
-    host.assert_nobody_strayed();
+    host.assert_nothing_outside();
 }
 
 #[tokio::test]
-async fn the_page_leads_to_the_reference_and_back() {
+async fn the_page_links_to_the_reference_and_back() {
     let host = Host::start().await;
-    browse(async |page| {
+    with_browser(async |page| {
         for path in ["/v1", "/v1/", "/v1?from=elsewhere#top"] {
             page.open(&host.url(path)).await;
             page.wait_for("the page", "!document.getElementById('welcome').hidden").await;
@@ -38,24 +38,24 @@ async fn the_page_leads_to_the_reference_and_back() {
                 "{path}"
             );
             assert_eq!(page.run("return document.styleSheets[0].cssRules.length > 0").await, true, "{path}");
-            // Going back leads out of the page, not to another form of its address.
+            // The page has added no entry to the history, such as another form of its address.
             page.run("document.querySelector('footer a').click()").await;
             page.wait_for("the reference", "location.pathname === '/v1/docs' && document.querySelector('.opblock')")
                 .await;
             page.run("history.back()").await;
             page.wait_for("the page again", "document.getElementById('welcome')?.hidden === false").await;
-            let complaints = page.complaints().await;
-            assert!(complaints.is_empty(), "{path}: {complaints:#?}");
+            let errors = page.console_errors().await;
+            assert!(errors.is_empty(), "{path}: {errors:#?}");
         }
     })
     .await;
-    host.assert_nobody_strayed();
+    host.assert_nothing_outside();
 }
 
 #[tokio::test]
 async fn the_reference_sends_its_requests_below_the_base_path() {
     let host = Host::start().await;
-    browse(async |page| {
+    with_browser(async |page| {
         for path in ["/v1/docs", "/v1/docs/", "/v1/docs/?from=elsewhere#/Operation/health"] {
             page.open(&host.url(path)).await;
             page.wait_for("the reference", "document.querySelector('.opblock')").await;
@@ -77,12 +77,12 @@ async fn the_reference_sends_its_requests_below_the_base_path() {
             assert!(page.text("#operations-Operation-health .live-responses-table .response").await.starts_with("200"));
             let sent = page.text("#operations-Operation-health .request-url").await;
             assert!(sent.contains(&host.url("/v1/health")), "{path}: {sent}");
-            let complaints = page.complaints().await;
-            assert!(complaints.is_empty(), "{path}: {complaints:#?}");
+            let errors = page.console_errors().await;
+            assert!(errors.is_empty(), "{path}: {errors:#?}");
         }
     })
     .await;
-    host.assert_nobody_strayed();
+    host.assert_nothing_outside();
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn the_client_takes_its_base_in_any_form_and_finds_every_page() {
     let titles = json!([["Fifth", "Fourth"], ["Third", "Second"], ["First"]]);
     let absolute = [host.url("/v1"), host.url("/v1/"), host.url("/v1?x=y#z"), host.url("/v1/?x=y/#z/")];
     let relative = ["/v1", "/v1/", "", ".", "./", "../v1", "../v2/"].map(str::to_owned);
-    browse(async |page| {
+    with_browser(async |page| {
         page.open(&host.url("/v1/")).await;
         for base in absolute.iter().chain(&relative) {
             let script = format!(
@@ -119,23 +119,23 @@ async fn the_client_takes_its_base_in_any_form_and_finds_every_page() {
         }
     })
     .await;
-    host.assert_nobody_strayed();
+    host.assert_nothing_outside();
 }
 
 #[tokio::test]
 async fn apis_on_one_host_keep_their_sessions_apart() {
     let (host, user) = (Host::start().await, Api::shared().user().await);
     user.task("Mine").await;
-    browse(async |page| {
+    with_browser(async |page| {
         page.open(&host.url("/v1/")).await;
         page.sign_in(&user.email).await;
-        page.see_titles(&["Mine"]).await;
+        page.wait_for_titles(&["Mine"]).await;
         page.open(&host.url("/v2/")).await;
         page.wait_for("the sign-in form", "!document.getElementById('sign-in').closest('[hidden]')").await;
         page.open(&host.url("/v1")).await;
-        page.see_titles(&["Mine"]).await;
+        page.wait_for_titles(&["Mine"]).await;
         page.reload().await;
-        page.see_titles(&["Mine"]).await;
+        page.wait_for_titles(&["Mine"]).await;
     })
     .await;
 }

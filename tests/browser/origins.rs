@@ -1,21 +1,21 @@
-//! The API from a page of another origin, with the page's own client.
+//! Cross-origin use of the API, with the page's own client.
 
 use serde_json::json;
 use tests::{
     api::{Api, PASSWORD, fresh_email},
-    browser::browse,
+    browser::with_browser,
     database::set_signin_failures,
-    origins::elsewhere,
-    watch::{Settings, Watch},
+    origins::serve_empty_page,
+    server::{Settings, TestServer},
 };
 
 #[tokio::test]
 async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_needs() {
-    let (origin, email) = (elsewhere().await, fresh_email());
+    let (origin, email) = (serve_empty_page().await, fresh_email());
     let api = Api::shared().url("/");
-    browse(async |page| {
+    with_browser(async |page| {
         page.open(&origin).await;
-        let walk = format!(
+        let journey = format!(
             r#"
             const {{ TaskApi, Changed, Problem, newKey }} = await import("/api.js");
             const [base, email, password] = {};
@@ -34,9 +34,9 @@ async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_nee
             const done = await api.updateTask(got, {{ completed: true }});
             const stale = await failure(api.updateTask(got, {{ title: "Lost" }}));
             await api.deleteTask(done);
-            const gone = await failure(api.task(first.id));
+            const deleted = await failure(api.task(first.id));
             const renewed = await api.changePassword(password, password + "!");
-            const dead = await failure(api.account());
+            const revoked = await failure(api.account());
             api.session = await api.signIn(email, password + "!");
             const me = await api.account();
             await api.deleteAccount();
@@ -47,13 +47,13 @@ async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_nee
                 pages: [page.tasks.map((task) => task.title), rest.tasks.map((task) => task.title), rest.next],
                 tags: [first.etag === got.etag, done.etag !== got.etag, /^"[^"]+"$/.test(got.etag)],
                 stale: [stale instanceof Changed, stale.current?.completed],
-                gone: gone.status,
-                dead: [dead.status, dead.tokenIsInvalid],
+                gone: deleted.status,
+                revoked: [revoked.status, revoked.tokenIsInvalid],
                 deleted: (await failure(api.account())).status,
             }};"#,
             json!([api, email, PASSWORD])
         );
-        let found = page.run_async(&walk).await;
+        let found = page.run_async(&journey).await;
         let expected = json!({
             "same": true,
             "taken": 409,
@@ -62,50 +62,50 @@ async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_nee
             "tags": [true, true, true],
             "stale": [true, true],
             "gone": 403,
-            "dead": [401, true],
+            "revoked": [401, true],
             "deleted": 401,
         });
         assert_eq!(found, expected);
 
-        let held_up = Api::shared().user().await;
-        set_signin_failures(&held_up.email, 1000, 1000, 0).await;
+        let throttled = Api::shared().user().await;
+        set_signin_failures(&throttled.email, 1000, 1000, 0).await;
         let headers = format!(
             r#"
             const [base, email, password, token, mine] = {};
             const body = (value) => ({{ method: "POST", body: JSON.stringify(value) }});
             const json = {{ "content-type": "application/json" }};
-            const held = await fetch(base + "users/signin", {{ ...body({{ email, password }}), headers: json }});
+            const refused = await fetch(base + "users/signin", {{ ...body({{ email, password }}), headers: json }});
             const headers = {{ ...json, authorization: "Bearer " + token }};
             const made = await fetch(base + mine, {{ ...body({{ title: "A task" }}), headers }});
             const location = new URL(made.headers.get("location"), made.url).href;
-            return [held.status, Number(held.headers.get("retry-after")) > 60, location];"#,
-            json!([api, held_up.email, PASSWORD, held_up.token, held_up.path("/tasks").trim_start_matches('/')])
+            return [refused.status, Number(refused.headers.get("retry-after")) > 60, location];"#,
+            json!([api, throttled.email, PASSWORD, throttled.token, throttled.path("/tasks").trim_start_matches('/')])
         );
         let found = page.run_async(&headers).await;
         assert_eq!((&found[0], &found[1]), (&json!(429), &json!(true)));
         let location = found[2].as_str().expect("a location");
-        assert!(location.starts_with(&format!("{api}{}", &held_up.path("/tasks/")[1..])), "{location}");
+        assert!(location.starts_with(&format!("{api}{}", &throttled.path("/tasks/")[1..])), "{location}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_page_of_an_origin_that_is_not_on_the_list_gets_nothing() {
-    let (origin, stranger) = (elsewhere().await, elsewhere().await);
-    let watch = Watch::start(&Settings::of_the_stack().open_to(&origin));
+async fn a_page_of_an_origin_that_is_not_allowed_cannot_read_answers() {
+    let (origin, stranger) = (serve_empty_page().await, serve_empty_page().await);
+    let server = TestServer::start(&Settings::shared().allow_origin(&origin));
     let user = Api::shared().user().await;
-    browse(async |page| {
+    with_browser(async |page| {
         let sign_in = format!(
             r#"
             const {{ TaskApi, NoAnswer }} = await import("/api.js");
             const [base, email, password] = {};
             const outcome = await new TaskApi(base).signIn(email, password).catch((error) => error);
             return outcome instanceof NoAnswer;"#,
-            json!([watch.api.url("/"), user.email, PASSWORD])
+            json!([server.api.url("/"), user.email, PASSWORD])
         );
-        for (page_of, is_refused) in [(&origin, false), (&stranger, true)] {
-            page.open(page_of).await;
-            assert_eq!(page.run_async(&sign_in).await, is_refused, "{page_of}");
+        for (page_origin, is_refused) in [(&origin, false), (&stranger, true)] {
+            page.open(page_origin).await;
+            assert_eq!(page.run_async(&sign_in).await, is_refused, "{page_origin}");
         }
     })
     .await;

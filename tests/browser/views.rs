@@ -1,19 +1,17 @@
-//! How the page looks: for everybody, on every screen, in light and in dark. The pictures are kept.
+//! How the page looks: accessibility, on small and large screens, light and dark. The screenshots are kept.
 
 use serde_json::json;
 use tests::{
-    api::{Api, PASSWORD, User},
-    browser::{Page, browse},
+    api::{Api, PASSWORD, User, task_path},
+    browser::{Page, page_url, with_browser},
 };
 use thirtyfour::Key;
 
-use crate::page_url;
-
-/// Width and height of a screen, and how it is called.
+/// Width and height in CSS pixels, and a name.
 const SCREENS: [(u32, u32, &str); 2] = [(390, 800, "phone"), (1180, 800, "desktop")];
 
-/// A user with something of everything in the list.
-async fn user() -> User {
+/// A user with tasks of many kinds.
+async fn user_with_tasks() -> User {
     let (api, email) = (Api::shared(), "ada.lovelace@example.com".to_owned());
     let id = api.sign_up(&email).await.expect(201).body["id"].as_str().expect("an id").to_owned();
     let token = api.sign_in(&email, PASSWORD).await.expect(200).token();
@@ -30,27 +28,26 @@ async fn user() -> User {
     ] {
         let task = user.post("/tasks", &json!({ "title": title, "description": description })).await.expect(201).body;
         if title.starts_with("Return") || title.starts_with("Buy") {
-            let path = format!("/tasks/{}", task["id"].as_str().expect("an id"));
-            user.put(&path, &json!({ "completed": true })).await.expect(200);
+            user.put(&task_path(&task), &json!({ "completed": true })).await.expect(200);
         }
     }
     user
 }
 
-/// Looks at a view in every way, and keeps a picture of each.
-async fn look(page: &Page, view: &str) {
+/// Checks a view on every screen in every scheme, and keeps a screenshot of each.
+async fn check_view(page: &Page, view: &str) {
     for scheme in ["light", "dark"] {
         for (width, height, screen) in SCREENS {
-            page.appear(width, height, scheme).await;
+            page.emulate_screen(width, height, scheme).await;
             let what = format!("{view}-{scheme}-{screen}");
             page.run("scrollTo(0, 0)").await;
-            page.shoot(&what).await;
-            let violations = page.violations().await;
+            page.screenshot(&what).await;
+            let violations = page.axe_violations().await;
             assert!(violations.is_empty(), "{what}: {violations:#?}");
         }
     }
-    // The narrowest that WCAG asks for (1.4.10): a large screen at 400 %.
-    page.appear(320, 256, "light").await;
+    // The narrowest width that WCAG requires (1.4.10): 1280 pixels at 400 %.
+    page.emulate_screen(320, 256, "light").await;
     for container in ["document.documentElement", "document.querySelector('dialog[open]')"] {
         let overflow =
             page.run(&format!("const it = {container}; return it ? it.scrollWidth - it.clientWidth : 0")).await;
@@ -59,53 +56,53 @@ async fn look(page: &Page, view: &str) {
 }
 
 #[tokio::test]
-async fn every_view_fits_every_screen_and_shuts_nobody_out() {
-    let user = user().await;
-    browse(async |page| {
+async fn every_view_fits_every_screen_and_is_accessible() {
+    let user = user_with_tasks().await;
+    with_browser(async |page| {
         page.open(&page_url()).await;
         page.wait_for("the page", "!document.getElementById('welcome').hidden").await;
-        look(page, "sign-in").await;
+        check_view(page, "sign-in").await;
 
-        page.push("Create an account").await;
+        page.press_button("Create an account").await;
         page.fill("E-mail address", "nobody").await;
         page.press(Key::Enter).await;
-        page.see("Must be an e-mail address").await;
-        look(page, "sign-up").await;
-        page.push("Sign in").await;
+        page.wait_for_text("Must be an e-mail address").await;
+        check_view(page, "sign-up").await;
+        page.press_button("Sign in").await;
 
         page.fill("E-mail address", &user.email).await;
         page.fill("Password", "not this one").await;
         page.press(Key::Enter).await;
-        page.see("The e-mail address or the password is wrong.").await;
-        look(page, "sign-in-failed").await;
+        page.wait_for_text("The e-mail address or the password is wrong.").await;
+        check_view(page, "sign-in-failed").await;
         page.sign_in(&user.email).await;
         page.tab_to("New task").await;
-        look(page, "tasks").await;
+        check_view(page, "tasks").await;
 
-        page.push("Edit: Book the train to Vienna").await;
+        page.press_button("Edit: Book the train to Vienna").await;
         page.wait_for("the dialog", "document.querySelector('#edit-dialog[open]')").await;
-        look(page, "edit").await;
+        check_view(page, "edit").await;
         page.fill("Title", "Book a seat to Vienna").await;
-        let task = user.get("/tasks").await.body[0]["id"].as_str().expect("an id").to_owned();
-        user.put(&format!("/tasks/{task}"), &json!({ "title": "Book the night train to Vienna" })).await.expect(200);
-        page.push("Save").await;
-        page.see("This task was changed elsewhere").await;
-        look(page, "edit-conflict").await;
-        page.push("Cancel").await;
+        let task = user.get("/tasks").await.body[0].clone();
+        user.put(&task_path(&task), &json!({ "title": "Book the night train to Vienna" })).await.expect(200);
+        page.press_button("Save").await;
+        page.wait_for_text("This task was changed elsewhere").await;
+        check_view(page, "edit-conflict").await;
+        page.press_button("Cancel").await;
 
-        page.push("Delete: Water the plants").await;
+        page.press_button("Delete: Water the plants").await;
         page.wait_for("the dialog", "document.querySelector('#delete-dialog[open]')").await;
-        look(page, "delete").await;
-        page.push("Keep it").await;
+        check_view(page, "delete").await;
+        page.press_button("Keep it").await;
 
-        page.push(&format!("Account of {}", user.email)).await;
+        page.press_button(&format!("Account of {}", user.email)).await;
         page.wait_for("the dialog", "document.querySelector('#account-dialog[open]')").await;
-        look(page, "account").await;
-        page.push("Close").await;
+        check_view(page, "account").await;
+        page.press_button("Close").await;
 
-        // Nothing of all this has the page's policy, or a script, stumble.
-        let complaints: Vec<_> = page.complaints().await.into_iter().filter(|it| !it.contains("status of 4")).collect();
-        assert!(complaints.is_empty(), "{complaints:#?}");
+        // No script failed or broke the content security policy.
+        let errors: Vec<_> = page.console_errors().await.into_iter().filter(|it| !it.contains("status of 4")).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
     })
     .await;
 }

@@ -9,7 +9,7 @@ use std::{
 use reqwest::Url;
 use tests::{
     database::{connect_trusting, program},
-    watch::Settings,
+    server::Settings,
     workspace::root,
 };
 use tokio::{

@@ -1,4 +1,4 @@
-//! Many more connections than the pooler has servers.
+//! Many more client connections than the pooler has server connections.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,17 @@ use db::{Created, Database, Usage, within};
 use domain::{Caller, NewTask, PageRequest, PageSize, Precondition, TaskChanges, Title, TokenVersion, UserId};
 use futures_util::{StreamExt, future::join_all, stream};
 
-use crate::{ALONE, breakable::Breakable, outages::authority, say};
+use crate::{
+    breakable::Breakable,
+    harness::{EXCLUSIVE, ca_certificate, report},
+};
 
 const CONNECTIONS: usize = 200;
 const STATEMENTS: usize = 10_000;
-/// What the pooler has of PostgreSQL's.
+/// `default_pool_size`.
 const SERVERS: u32 = 2;
 
-/// A user, and the product's own connection for it.
+/// A user, with a connection as a function has one.
 struct Connection {
     database: Database,
     caller: Caller,
@@ -29,8 +32,8 @@ impl Connection {
         result.unwrap()
     }
 
-    /// A task's whole life: four statements, each of which must find this user's rows and no others.
-    async fn live_once(&mut self, round: usize) {
+    /// Creates, changes, lists and deletes a task: each statement must see this user's rows and no others.
+    async fn use_task(&mut self, round: usize) {
         let user = self.caller.user;
         let title = Title::parse(&format!("{user} {round}")).unwrap();
         let new = NewTask::new(UserId::random(), None, title.clone(), None);
@@ -52,15 +55,15 @@ impl Connection {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_connections_on_two_servers_get_no_error_and_no_foreign_row() {
-    let _alone = ALONE.lock().await;
+async fn two_hundred_connections_on_two_servers_get_no_error_and_no_other_users_row() {
+    let _exclusive = EXCLUSIVE.lock().await;
     let database = Breakable::start().await;
     database.set_pooler("default_pool_size", SERVERS).await;
     let superuser = database.superuser().await;
-    let config = db::Config::new(database.url().as_str(), Some(&authority(&database.settings))).unwrap();
+    let config = db::Config::new(database.url().as_str(), Some(&ca_certificate(&database.settings))).unwrap();
 
     let begun = Instant::now();
-    // A few at a time: all of these clients share one machine's cores, which handshakes keep busy.
+    // A few at a time: all clients share the cores of one machine, and TLS handshakes are expensive.
     let connections: Vec<_> = stream::iter(0..CONNECTIONS)
         .map(async |_| {
             let caller = Caller { user: UserId::random(), token_version: TokenVersion(0) };
@@ -83,7 +86,7 @@ async fn two_hundred_connections_on_two_servers_get_no_error_and_no_foreign_row(
     let tasks = connections.into_iter().map(|mut connection| {
         tokio::spawn(async move {
             for round in 0..rounds {
-                connection.live_once(round).await;
+                connection.use_task(round).await;
             }
             connection
         })
@@ -91,7 +94,7 @@ async fn two_hundred_connections_on_two_servers_get_no_error_and_no_foreign_row(
     let connections: Vec<_> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
     let attempts: u32 = connections.iter().map(|connection| connection.usage.attempts).sum();
     let statements = rounds * 4 * CONNECTIONS;
-    say(&format!(
+    report(&format!(
         "\n  {CONNECTIONS} connections on {SERVERS} servers: {statements} statements in {attempts} attempts, {:.1} s to open, {:.1} s in all",
         opened.as_secs_f32(),
         begun.elapsed().as_secs_f32(),

@@ -1,38 +1,40 @@
-//! Requests that wait for locks: what they leave running, for how long, and on how many connections.
+//! Requests that wait for locks: how many of their statements run, for how long, and on how many connections.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tests::{api::User, watch::Watch};
+use tests::{
+    api::{User, task_path},
+    server::TestServer,
+};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-use crate::{ALONE, breakable::Breakable};
+use crate::{breakable::Breakable, harness::EXCLUSIVE};
 
-/// `default_pool_size` here.
+/// `default_pool_size` in these tests.
 const POOL: u32 = 20;
 
-/// The database's activity, seen by a superuser.
+/// `pg_stat_activity`, read by a superuser.
 struct Activity {
     superuser: Client,
     sql: String,
 }
 
-/// What there was at one moment.
 struct Sample {
     /// In seconds, by the database's clock.
     at: f64,
     /// The functions' backends.
     backends: i64,
-    /// Those among them that run the statement in question.
+    /// Those that run the observed statement.
     running: i64,
 }
 
 impl Activity {
-    /// Of the functions, apart from one session, and of their statements with this text in particular.
-    async fn of(database: &Breakable, statement: &str, apart_from: &Client) -> Self {
-        let pid: i32 = apart_from.query_typed("SELECT pg_backend_pid()", &[]).await.unwrap()[0].get(0);
+    /// Observes the functions' role except for one session, and its statements that contain this text.
+    async fn of(database: &Breakable, statement: &str, except: &Client) -> Self {
+        let pid: i32 = except.query_typed("SELECT pg_backend_pid()", &[]).await.unwrap()[0].get(0);
         let role = database.role();
         let sql = format!(
             "SELECT extract(epoch FROM clock_timestamp())::float8, count(*),
@@ -48,11 +50,11 @@ impl Activity {
         Sample { at: row.get(0), backends: row.get(1), running: row.get(2) }
     }
 
-    /// Looks again and again while something else is done.
-    async fn during<T>(&self, done: impl Future<Output = T>) -> (T, Vec<Sample>) {
+    /// Takes samples until a future completes.
+    async fn during<T>(&self, future: impl Future<Output = T>) -> (T, Vec<Sample>) {
         let mut samples = Vec::new();
         let output = tokio::select! {
-            output = done => output,
+            output = future => output,
             never = async {
                 loop {
                     samples.push(self.sample().await);
@@ -64,18 +66,18 @@ impl Activity {
     }
 }
 
-/// Renames so many locked tasks at once. The lock is there until every request is answered, and some time after.
+/// Renames locked tasks, each in a request. The lock is held until some time after the last answer.
 async fn rename_locked(requests: usize) {
-    let _alone = ALONE.lock().await;
+    let _exclusive = EXCLUSIVE.lock().await;
     let database = Breakable::start().await;
     database.set_pooler("default_pool_size", POOL).await;
-    let watch = Watch::start(&database.settings.clone().side_by_side(u8::try_from(requests).unwrap()));
-    let user = watch.api.user().await;
+    let server = TestServer::start(&database.settings.clone().concurrency(u8::try_from(requests).unwrap()));
+    let user = server.api.user().await;
     let mut paths = Vec::new();
     for _ in 0..requests {
-        paths.push(format!("/tasks/{}", user.task("before").await["id"].as_str().unwrap()));
+        paths.push(task_path(&user.task("before").await));
     }
-    // Every process is there, with its connection, before there is a lock.
+    // Start all processes and connections before there is a lock.
     assert!(rename(&user, &paths, "unlocked").await.iter().all(|status| *status == 200));
     let lock = database.owner().await;
     lock.batch_execute("BEGIN; SELECT FROM tasks FOR UPDATE").await.unwrap();
@@ -88,7 +90,7 @@ async fn rename_locked(requests: usize) {
     assert!((1..=i64::try_from(requests).unwrap()).contains(&copies), "{copies} copies of {requests} statements");
     assert!(most(|sample| sample.backends) <= i64::from(POOL), "{} backends", most(|sample| sample.backends));
 
-    // By the clock that tells how long statements run, a second after the last 503.
+    // A second after the last 503 by the database's clock, which limits the statements.
     let over = activity.sample().await.at + 1.0;
     while activity.sample().await.at < over {
         sleep(Duration::from_millis(10)).await;
@@ -109,11 +111,11 @@ async fn rename(user: &User, paths: &[String], title: &str) -> Vec<u16> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_statement_that_waits_there_is_never_a_second_copy_nor_any_after_the_503() {
+async fn a_waiting_statement_never_runs_twice_at_once_nor_after_its_503() {
     rename_locked(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn eight_requests_that_wait_leave_the_pool_to_the_others() {
+async fn eight_waiting_requests_do_not_exhaust_the_pool() {
     rename_locked(8).await;
 }

@@ -1,4 +1,4 @@
-//! The ways in which a database fails, each as one blow.
+//! Fault injection: the ways in which a database, or the network to it, fails.
 
 use std::time::{Duration, Instant};
 
@@ -7,34 +7,34 @@ use sysinfo::Signal;
 use tests::{
     network::Network,
     relay::{Hold, Relay},
+    server::TestServer,
     store::ParameterStore,
-    watch::Watch,
 };
 use tokio::time::sleep;
 
 use crate::{
     breakable::{Breakable, POOLER, SERVER},
+    harness::ca_certificate,
     processes::Processes,
 };
 
-/// The API with a database that can be broken, a relay between the two, and its password in a Parameter Store.
-pub(crate) struct Stage {
-    pub(crate) watch: Watch,
+/// An API with a relay before a database that can be stopped, whose password is in a Parameter Store.
+pub(crate) struct Fixture {
+    pub(crate) server: TestServer,
     pub(crate) database: Breakable,
-    /// What the relay is reached over, or why this machine does not allow it.
+    /// The network of the relay, or why this machine does not allow one.
     pub(crate) network: anyhow::Result<Network>,
     relay: Relay,
     store: ParameterStore,
-    /// The round trips of opening a connection and of its first statement.
+    /// The number of round trips until a new connection has had its first statement.
     first_statement: u32,
-    /// The longest time for which there was no way to the database.
+    /// The longest time without a database.
     pub(crate) longest_outage: Duration,
-    /// Whether the next connections that deliver late are cut at once.
-    cuts: bool,
+    /// Whether the next connections that deliver late are closed at once.
+    disconnects: bool,
 }
 
-impl Stage {
-    /// Starts everything.
+impl Fixture {
     pub(crate) async fn start() -> Self {
         let (database, store) = tokio::join!(Breakable::start(), ParameterStore::start());
         let network = Network::start();
@@ -45,28 +45,28 @@ impl Stage {
                 let url = network.url(&relay, url.as_str());
                 (relay, url)
             }
-            Err(_) => Relay::before(url.as_str()).await,
+            Err(_) => Relay::in_front_of(url.as_str()).await,
         };
         let settings = database.settings.clone().with("DATABASE_URL", &url);
-        let config = db::Config::new(settings.get("DATABASE_URL"), Some(&authority(&settings))).unwrap();
+        let config = db::Config::new(settings.get("DATABASE_URL"), Some(&ca_certificate(&settings))).unwrap();
         db::Database::open(config, None).await.ping().await.unwrap();
-        // The connection was opened with a statement, and has had one more.
+        // Opening the connection has run a statement, and the ping another.
         let first_statement = relay.round_trips() - 1;
-        let settings = store.holding(&settings, &["DATABASE_URL"]).await.side_by_side(4);
+        let settings = store.move_settings(&settings, &["DATABASE_URL"]).await.concurrency(4);
         Self {
-            watch: Watch::start(&settings),
+            server: TestServer::start(&settings),
             database,
             network,
             relay,
             store,
             first_statement,
             longest_outage: Duration::ZERO,
-            cuts: false,
+            disconnects: false,
         }
     }
 
-    /// The address by which the functions reach the database.
-    fn way_to(&self, url: &str) -> String {
+    /// The URL by which the functions reach the database.
+    fn relayed_url(&self, url: &str) -> String {
         match &self.network {
             Ok(network) => network.url(&self.relay, url),
             Err(_) => self.relay.url(url),
@@ -74,19 +74,14 @@ impl Stage {
     }
 }
 
-/// The certificate that the servers' are verified against.
-pub(crate) fn authority(settings: &tests::watch::Settings) -> Vec<u8> {
-    std::fs::read(settings.get("DATABASE_CA_FILE")).unwrap()
-}
-
-/// What breaks. Every outage is shorter than a request's budget, 11 s.
+/// A kind of fault. Every outage is shorter than a request's budget, 11 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     BackendsTerminated,
     PoolerRestarted,
     ServerStopped,
     AnswersLost,
-    BytesSwallowed,
+    BytesDropped,
     BytesDeliveredLate,
     PacketsLost,
     ProcessesFrozen,
@@ -100,7 +95,7 @@ impl Fault {
         Self::PoolerRestarted,
         Self::ServerStopped,
         Self::AnswersLost,
-        Self::BytesSwallowed,
+        Self::BytesDropped,
         Self::BytesDeliveredLate,
         Self::PacketsLost,
         Self::ProcessesFrozen,
@@ -108,147 +103,147 @@ impl Fault {
         Self::PasswordRotated,
     ];
 
-    /// Strikes once and mends what it broke; how many faults that were.
-    pub(crate) async fn strike(self, stage: &mut Stage) -> u32 {
+    /// Injects it once and repairs the damage; the number of faults that this was.
+    pub(crate) async fn inject(self, fixture: &mut Fixture) -> u32 {
         match self {
-            Self::BackendsTerminated => terminate_backends(stage).await,
-            Self::PoolerRestarted => restart_the_pooler(stage).await,
-            Self::ServerStopped => stop_the_server(stage).await,
-            Self::AnswersLost => lose_answers(stage).await,
-            Self::BytesSwallowed => swallow_bytes(stage).await,
-            Self::BytesDeliveredLate => deliver_late(stage).await,
-            Self::PacketsLost => lose_packets(stage).await,
-            Self::ProcessesFrozen => freeze_processes(stage).await,
-            Self::PoolFilled => fill_the_pool(stage).await,
-            Self::PasswordRotated => rotate_the_password(stage).await,
+            Self::BackendsTerminated => terminate_backends(fixture).await,
+            Self::PoolerRestarted => restart_the_pooler(fixture).await,
+            Self::ServerStopped => stop_the_server(fixture).await,
+            Self::AnswersLost => lose_answers(fixture).await,
+            Self::BytesDropped => drop_bytes(fixture).await,
+            Self::BytesDeliveredLate => deliver_late(fixture).await,
+            Self::PacketsLost => lose_packets(fixture).await,
+            Self::ProcessesFrozen => freeze_processes(fixture).await,
+            Self::PoolFilled => fill_the_pool(fixture).await,
+            Self::PasswordRotated => rotate_the_password(fixture).await,
         }
     }
 }
 
-/// For a second, whatever the pooler has open is terminated every 50 ms.
-async fn terminate_backends(stage: &mut Stage) -> u32 {
-    let superuser = stage.database.superuser().await;
+/// For a second, terminates the pooler's backends every 50 ms.
+async fn terminate_backends(fixture: &mut Fixture) -> u32 {
+    let superuser = fixture.database.superuser().await;
     let mut terminated = 0;
     for _ in 0..20 {
-        terminated += terminate(stage, &superuser).await;
+        terminated += terminate(fixture, &superuser).await;
         sleep(Duration::from_millis(50)).await;
     }
     terminated
 }
 
 /// Terminates the API's backends; how many there were.
-async fn terminate(stage: &Stage, superuser: &tokio_postgres::Client) -> u32 {
-    let role = stage.database.role();
+async fn terminate(fixture: &Fixture, superuser: &tokio_postgres::Client) -> u32 {
+    let role = fixture.database.role();
     let sql = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'");
     u32::try_from(superuser.query_typed(&sql, &[]).await.unwrap().len()).unwrap()
 }
 
-async fn restart_the_pooler(stage: &mut Stage) -> u32 {
-    without(stage, POOLER, Duration::ZERO).await;
+async fn restart_the_pooler(fixture: &mut Fixture) -> u32 {
+    restart(fixture, POOLER, Duration::ZERO).await;
     sleep(Duration::from_secs(1)).await;
     1
 }
 
-/// Stops a part and starts it again after a while.
-async fn without(stage: &mut Stage, part: &str, pause: Duration) {
+/// Stops a server and starts it again after a pause.
+async fn restart(fixture: &mut Fixture, part: &str, pause: Duration) {
     let begun = Instant::now();
-    stage.database.stop(part).await;
+    fixture.database.stop(part).await;
     sleep(pause).await;
-    stage.database.start_again(part).await;
-    stage.database.until_served().await;
-    stage.longest_outage = stage.longest_outage.max(begun.elapsed());
+    fixture.database.start_again(part).await;
+    fixture.database.until_served().await;
+    fixture.longest_outage = fixture.longest_outage.max(begun.elapsed());
 }
 
-/// For 4 s there is no PostgreSQL, and then none for the pooler, which looks again after 15 s.
-async fn stop_the_server(stage: &mut Stage) -> u32 {
-    without(stage, SERVER, Duration::from_secs(4)).await;
-    // Another one at once would be the same outage, only longer.
+/// Stops PostgreSQL for 4 s, or longer for the pooler, which retries a failed login after 15 s.
+async fn stop_the_server(fixture: &mut Fixture) -> u32 {
+    restart(fixture, SERVER, Duration::from_secs(4)).await;
+    // Without this pause, the next fault would only prolong the outage.
     sleep(Duration::from_secs(6)).await;
     1
 }
 
-/// For 300 ms, every connection is cut after the server has carried out its second statement and before the answer
-/// comes through. A write is then repeated when the first attempt at it is sure to be over.
-async fn lose_answers(stage: &mut Stage) -> u32 {
-    let before = stage.relay.answers_lost();
-    stage.relay.lose_answers_after(Some(stage.first_statement));
+/// For 300 ms, closes every connection when its second statement has been executed, and drops the answer. A write is then
+/// retried when its first attempt is certain to be over.
+async fn lose_answers(fixture: &mut Fixture) -> u32 {
+    let before = fixture.relay.answers_lost();
+    fixture.relay.lose_answers_after(Some(fixture.first_statement));
     sleep(Duration::from_millis(300)).await;
-    stage.relay.lose_answers_after(None);
+    fixture.relay.lose_answers_after(None);
     sleep(Duration::from_millis(2_500)).await;
-    stage.relay.answers_lost() - before
+    fixture.relay.answers_lost() - before
 }
 
-/// Connections that are used, or opened, in these 300 ms stay open, and nothing comes through them any more.
-async fn swallow_bytes(stage: &mut Stage) -> u32 {
-    stage.relay.swallow(true);
+/// Connections that are used or opened within 300 ms stay open, but drop everything from then on.
+async fn drop_bytes(fixture: &mut Fixture) -> u32 {
+    fixture.relay.black_hole(true);
     sleep(Duration::from_millis(300)).await;
-    stage.relay.swallow(false);
+    fixture.relay.black_hole(false);
     sleep(Duration::from_secs(5)).await;
     1
 }
 
-/// In 300 ms, whatever a connection says after its first statement is held, and delivered when the client has long
-/// repeated it. Every other time the connection is cut at once, and the bytes come soon.
-async fn deliver_late(stage: &mut Stage) -> u32 {
+/// For 300 ms, holds what is sent after a connection's first statement, and delivers it long after the client has retried.
+/// Every other time, closes the connection at once and delivers soon.
+async fn deliver_late(fixture: &mut Fixture) -> u32 {
     const WINDOW: Duration = Duration::from_millis(300);
-    let hold = Hold::all_after(stage.first_statement);
-    stage.relay.hold(Some(if stage.cuts { hold.cutting() } else { hold }));
+    let hold = Hold::all_after(fixture.first_statement);
+    fixture.relay.hold(Some(if fixture.disconnects { hold.disconnecting() } else { hold }));
     sleep(WINDOW).await;
-    stage.relay.hold(None);
-    sleep(if stage.cuts { WINDOW } else { Duration::from_secs(4) }).await;
-    stage.cuts = !stage.cuts;
-    u32::try_from(stage.relay.deliver().await).unwrap()
+    fixture.relay.hold(None);
+    sleep(if fixture.disconnects { WINDOW } else { Duration::from_secs(4) }).await;
+    fixture.disconnects = !fixture.disconnects;
+    u32::try_from(fixture.relay.deliver().await).unwrap()
 }
 
-/// For 3.6 s no packet reaches the database. What was sent meanwhile the kernel sends again, at growing intervals.
-async fn lose_packets(stage: &mut Stage) -> u32 {
-    let Ok(network) = &stage.network else { return 0 };
+/// Loses all packets to the database for 3.6 s. The kernel retransmits them at growing intervals.
+async fn lose_packets(fixture: &mut Fixture) -> u32 {
+    let Ok(network) = &fixture.network else { return 0 };
     let begun = Instant::now();
     network.lose_packets(true);
     sleep(Duration::from_millis(3_600)).await;
     network.lose_packets(false);
-    stage.longest_outage = stage.longest_outage.max(begun.elapsed());
-    network.until_arrived().await;
-    // As long as another pause of the kernel's would be: an outage after the other is a longer one.
+    fixture.longest_outage = fixture.longest_outage.max(begun.elapsed());
+    network.wait_until_acknowledged().await;
+    // As long as the next interval of the kernel would be, so that two outages do not become one.
     sleep(Duration::from_secs(4)).await;
     1
 }
 
-/// The functions are frozen, as Lambda freezes them between requests; meanwhile their backends and connections end.
-async fn freeze_processes(stage: &mut Stage) -> u32 {
-    let superuser = stage.database.superuser().await;
-    let processes = Processes::of(&stage.watch);
+/// Freezes the functions, as Lambda does between requests, and closes their backends and connections meanwhile.
+async fn freeze_processes(fixture: &mut Fixture) -> u32 {
+    let superuser = fixture.database.superuser().await;
+    let processes = Processes::of(&fixture.server);
     processes.signal_functions(Signal::Stop);
-    terminate(stage, &superuser).await;
-    stage.relay.cut();
+    terminate(fixture, &superuser).await;
+    fixture.relay.cut();
     sleep(Duration::from_millis(200)).await;
     processes.signal_functions(Signal::Continue);
     sleep(Duration::from_millis(500)).await;
     u32::try_from(processes.functions().len()).unwrap()
 }
 
-/// Others hold every connection of the pool for 1.4 s, and the pooler lets nobody wait longer than 1 s.
-async fn fill_the_pool(stage: &mut Stage) -> u32 {
+/// Occupies every connection of the pool for 1.4 s, while the pooler lets clients wait for 1 s.
+async fn fill_the_pool(fixture: &mut Fixture) -> u32 {
     /// `default_pool_size`.
     const POOL: usize = 64;
-    stage.database.set_pooler("query_wait_timeout", 1).await;
-    let holders = join_all((0..POOL).map(|_| stage.database.pooled())).await;
+    fixture.database.set_pooler("query_wait_timeout", 1).await;
+    let holders = join_all((0..POOL).map(|_| fixture.database.pooled())).await;
     join_all(holders.iter().map(|holder| holder.batch_execute("SELECT pg_sleep(1.4)"))).await;
-    stage.database.set_pooler("query_wait_timeout", 120).await;
+    fixture.database.set_pooler("query_wait_timeout", 120).await;
     sleep(Duration::from_secs(1)).await;
     1
 }
 
-/// The role gets another password and the store hears of it; then every connection ends. More often than the store is
-/// asked, nobody rotates.
-async fn rotate_the_password(stage: &mut Stage) -> u32 {
+/// Changes the role's password, stores it, and closes every connection. Then a pause, as functions read the
+/// store only every few seconds.
+async fn rotate_the_password(fixture: &mut Fixture) -> u32 {
     let password = uuid::Uuid::new_v4().simple().to_string();
-    stage.database.change_password(&password).await;
-    let mut url = stage.database.url();
+    fixture.database.change_password(&password).await;
+    let mut url = fixture.database.url();
     url.set_password(Some(&password)).unwrap();
-    stage.database.settings = stage.database.settings.clone().with("DATABASE_URL", url.as_str());
-    stage.store.put("/task-api/DATABASE_URL", &stage.way_to(url.as_str())).await;
-    without(stage, POOLER, Duration::ZERO).await;
+    fixture.database.settings = fixture.database.settings.clone().with("DATABASE_URL", url.as_str());
+    fixture.store.put("/task-api/DATABASE_URL", &fixture.relayed_url(url.as_str())).await;
+    restart(fixture, POOLER, Duration::ZERO).await;
     sleep(Duration::from_secs(8)).await;
     1
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, Signal, System};
-use tests::{watch::Watch, workspace::routes};
+use tests::{server::TestServer, workspace::routes};
 
-/// What runs at one moment.
+/// A snapshot of them.
 pub(crate) struct Processes {
     system: System,
     pids: Vec<Pid>,
@@ -13,11 +13,11 @@ pub(crate) struct Processes {
 
 impl Processes {
     /// The gateway and all its descendants.
-    pub(crate) fn of(watch: &Watch) -> Self {
+    pub(crate) fn of(server: &TestServer) -> Self {
         let mut system = System::new().unwrap();
         let what = ProcessRefreshKind::nothing().with_memory().without_tasks();
         system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
-        let mut pids = vec![Pid::from_u32(watch.pid())];
+        let mut pids = vec![Pid::from_u32(server.pid())];
         let mut next = 0;
         while let Some(parent) = pids.get(next).copied() {
             let children = system.processes().values().filter(|process| process.parent() == Some(parent));
@@ -44,12 +44,12 @@ impl Processes {
         }
     }
 
-    /// The memory that all of them have, in bytes.
+    /// The resident memory of all of them, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         self.pids.iter().filter_map(|pid| self.system.process(*pid)).map(sysinfo::Process::memory).sum()
     }
 
-    /// The descriptors that all of them have open.
+    /// The number of open file descriptors of all of them.
     pub(crate) fn descriptors(&self) -> usize {
         self.pids.iter().filter_map(|pid| self.system.process(*pid)?.open_files()).sum()
     }

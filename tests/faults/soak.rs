@@ -1,44 +1,43 @@
-//! A long time under many clients, with connections that break: what the processes hold stays level.
+//! Memory and file descriptors stay level under long load with lost connections.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time::sleep;
 
 use crate::{
-    ALONE,
-    outages::{Fault, Stage},
+    harness::{EXCLUSIVE, report, short_or_long},
+    outages::{Fault, Fixture},
     processes::Processes,
-    say, short_or_long,
-    workload::{Client, Work},
+    workload::{Client, Workload},
 };
 
-/// The run is looked at after each of so many parts, all of the same number of requests.
+/// How many samples are taken, one after each equal part of the requests.
 const PARTS: usize = 10;
 
-/// How much more there may be in the last parts than in the middle ones.
+/// The highest allowed ratio of the last samples to the middle ones.
 const LEVEL: f64 = 1.1;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_and_descriptors_stay_level() {
-    let _alone = ALONE.lock().await;
+    let _exclusive = EXCLUSIVE.lock().await;
     let requests = short_or_long(3_000, 15_000);
-    let mut stage = Stage::start().await;
-    let work = Work::start(Client::sign_up(&stage.watch.api, 16).await);
+    let mut fixture = Fixture::start().await;
+    let workload = Workload::start(Client::sign_up(&fixture.server.api, 16).await);
     let (mut memory, mut descriptors) = (Vec::new(), Vec::new());
     for part in 1..=PARTS {
-        Fault::AnswersLost.strike(&mut stage).await;
-        while work.figures.requests.load(Ordering::SeqCst) < requests * part / PARTS && !work.has_failed() {
+        Fault::AnswersLost.inject(&mut fixture).await;
+        while workload.counters.requests.load(Ordering::SeqCst) < requests * part / PARTS && !workload.has_failed() {
             sleep(Duration::from_millis(50)).await;
         }
-        let processes = Processes::of(&stage.watch);
+        let processes = Processes::of(&fixture.server);
         memory.push(processes.memory() as f64 / f64::from(1 << 20));
         descriptors.push(processes.descriptors() as f64);
     }
-    let (_, figures) = work.finish().await;
-    let (memory, descriptors) = (Course::of(&memory), Course::of(&descriptors));
-    say(&format!(
+    let (_, counters) = workload.finish().await;
+    let (memory, descriptors) = (Trend::of(&memory), Trend::of(&descriptors));
+    report(&format!(
         "\n  {} requests by 16 clients: memory {:.1} MiB in the middle, {:.1} MiB at the end; descriptors {:.0} and {:.0}",
-        figures.requests.load(Ordering::SeqCst),
+        counters.requests.load(Ordering::SeqCst),
         memory.middle,
         memory.end,
         descriptors.middle,
@@ -48,13 +47,13 @@ async fn memory_and_descriptors_stay_level() {
     assert!(descriptors.end < descriptors.middle * LEVEL, "descriptors grow");
 }
 
-/// Of a row of samples, the mean of three in the middle and of the last three. At the start everything grows.
-struct Course {
+/// The mean of three samples in the middle, and of the last three. Growth at the start is normal.
+struct Trend {
     middle: f64,
     end: f64,
 }
 
-impl Course {
+impl Trend {
     fn of(samples: &[f64]) -> Self {
         let mean = |samples: &[f64]| samples.iter().sum::<f64>() / samples.len() as f64;
         Self { middle: mean(&samples[PARTS / 2 - 2..PARTS / 2 + 1]), end: mean(&samples[PARTS - 3..]) }

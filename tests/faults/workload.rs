@@ -1,5 +1,5 @@
-//! What clients do all day, and what they remember of it: every acknowledged write, every write that may have been
-//! carried out, and what either has replaced.
+//! Clients that write, and record for each task and account which states are possible: what was acknowledged, what may
+//! have been done, and what it replaced.
 
 use std::{
     collections::BTreeMap,
@@ -19,21 +19,21 @@ use tests::{
 };
 use tokio::task::JoinHandle;
 
-/// How many tasks are looked at while others are made.
+/// The page size of the lists between the writes.
 const PAGE: usize = 10;
 
-/// Numbers of all clients together.
+/// Of all clients together.
 #[derive(Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct Counters {
     pub(crate) requests: AtomicUsize,
     pub(crate) creates: AtomicUsize,
     pub(crate) unavailable: AtomicUsize,
     stop: AtomicBool,
 }
 
-impl Figures {
-    /// `None` for a 503, after which there is no knowing what has been done.
-    async fn ask(&self, request: RequestBuilder) -> Option<Reply> {
+impl Counters {
+    /// `None` for a 503: the write may have been done or not.
+    async fn send(&self, request: RequestBuilder) -> Option<Reply> {
         self.requests.fetch_add(1, Ordering::SeqCst);
         let reply = reply(request).await;
         if reply.status == 503 {
@@ -44,46 +44,44 @@ impl Figures {
     }
 }
 
-/// Clients at work.
-pub(crate) struct Work {
-    pub(crate) figures: Arc<Figures>,
+pub(crate) struct Workload {
+    pub(crate) counters: Arc<Counters>,
     clients: Vec<JoinHandle<Client>>,
 }
 
-impl Work {
-    /// Sets the clients to work.
+impl Workload {
     pub(crate) fn start(clients: Vec<Client>) -> Self {
-        let figures = Arc::new(Figures::default());
-        let clients = clients.into_iter().map(|client| tokio::spawn(client.work(Arc::clone(&figures)))).collect();
-        Self { figures, clients }
+        let counters = Arc::new(Counters::default());
+        let clients = clients.into_iter().map(|client| tokio::spawn(client.run(Arc::clone(&counters)))).collect();
+        Self { counters, clients }
     }
 
-    /// Whether a client has come to grief, so that this will not go on.
+    /// Whether a client has panicked.
     pub(crate) fn has_failed(&self) -> bool {
         self.clients.iter().any(JoinHandle::is_finished)
     }
 
-    /// Lets every client finish what it is doing.
-    pub(crate) async fn finish(self) -> (Vec<Client>, Arc<Figures>) {
-        self.figures.stop.store(true, Ordering::SeqCst);
-        (join_all(self.clients).await.into_iter().map(|client| client.expect("a client")).collect(), self.figures)
+    /// Stops every client after its current round.
+    pub(crate) async fn finish(self) -> (Vec<Client>, Arc<Counters>) {
+        self.counters.stop.store(true, Ordering::SeqCst);
+        (join_all(self.clients).await.into_iter().map(|client| client.expect("a client")).collect(), self.counters)
     }
 }
 
-/// What must not be, and how often it was.
+/// How often something happened that must not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Harm {
-    /// An acknowledged write is not there.
+pub(crate) struct Anomalies {
+    /// An acknowledged write is missing.
     pub(crate) lost: usize,
-    /// Something is there twice.
+    /// Something exists twice.
     pub(crate) doubled: usize,
-    /// What an acknowledged write had replaced is back.
+    /// A state that an acknowledged write has replaced is back.
     pub(crate) reverted: usize,
-    /// What was deleted is back.
+    /// Something deleted is back.
     pub(crate) resurrected: usize,
 }
 
-impl AddAssign for Harm {
+impl AddAssign for Anomalies {
     fn add_assign(&mut self, other: Self) {
         self.lost += other.lost;
         self.doubled += other.doubled;
@@ -92,108 +90,106 @@ impl AddAssign for Harm {
     }
 }
 
-/// A task's title or an account's address, or `None` when there is no such thing. None is there a second time.
+/// A task's title or an account's e-mail address; `None` if there is no such task or account. Every title and address
+/// is used once.
 type State = Option<String>;
 
-/// The states of one thing.
+/// The states of one task or account.
 #[derive(Debug)]
 struct History {
-    /// What it may be by now: one thing after an acknowledged write, more after writes that were not.
-    may_be: Vec<State>,
-    /// What acknowledged writes have replaced.
+    /// Its possible states: one after an acknowledged write, more after others.
+    possible: Vec<State>,
+    /// The states that acknowledged writes have replaced.
     replaced: Vec<State>,
 }
 
 impl History {
-    /// Of something that somebody is about to make.
-    fn before(made: &str) -> Self {
-        Self { may_be: vec![None, Some(made.to_owned())], replaced: Vec::new() }
+    /// Of something that is about to be created.
+    fn before(created: &str) -> Self {
+        Self { possible: vec![None, Some(created.to_owned())], replaced: Vec::new() }
     }
 
     fn acknowledge(&mut self, state: State) {
-        self.replaced.extend(self.may_be.drain(..).filter(|before| *before != state));
-        self.may_be.push(state);
+        self.replaced.extend(self.possible.drain(..).filter(|before| *before != state));
+        self.possible.push(state);
     }
 
     fn is_certain(&self) -> bool {
-        self.may_be.len() == 1
+        self.possible.len() == 1
     }
 
     fn may_exist(&self) -> bool {
-        self.may_be.iter().any(Option::is_some)
+        self.possible.iter().any(Option::is_some)
     }
 
-    /// What harm has been done if it is in this state, which from here on it may be.
-    fn harm(&mut self, seen: &State) -> Option<Harm> {
-        if self.may_be.contains(seen) {
+    /// Checks an observed state. An impossible one is possible from now on, so that it is counted once.
+    fn check(&mut self, seen: &State) -> Option<Anomalies> {
+        if self.possible.contains(seen) {
             return None;
         }
-        let harm = match seen {
-            Some(_) if !self.may_exist() => Harm { resurrected: 1, ..Harm::default() },
-            Some(_) if self.replaced.contains(seen) => Harm { reverted: 1, ..Harm::default() },
-            _ => Harm { lost: 1, ..Harm::default() },
+        let anomaly = match seen {
+            Some(_) if !self.may_exist() => Anomalies { resurrected: 1, ..Anomalies::default() },
+            Some(_) if self.replaced.contains(seen) => Anomalies { reverted: 1, ..Anomalies::default() },
+            _ => Anomalies { lost: 1, ..Anomalies::default() },
         };
-        self.may_be.push(seen.clone());
-        Some(harm)
+        self.possible.push(seen.clone());
+        Some(anomaly)
     }
 }
 
-/// One user, who does one thing after the other.
+/// One user, who sends one request after the other.
 pub(crate) struct Client {
     user: User,
     email: History,
     tasks: BTreeMap<usize, Task>,
-    /// Other accounts this client has had, each by its address.
+    /// Further accounts of this client, by their addresses.
     accounts: BTreeMap<String, History>,
-    /// What has been found to be wrong.
-    pub(crate) harm: Harm,
-    /// What should not have been seen.
-    pub(crate) surprises: Vec<String>,
+    pub(crate) anomalies: Anomalies,
+    pub(crate) unexpected: Vec<String>,
 }
 
-/// A task the client has asked for. Its number is its description, which never changes.
+/// A task, or an attempt to create it. Its description is its number and never changes.
 struct Task {
     id: Option<String>,
     history: History,
 }
 
 impl Client {
-    /// New users.
     pub(crate) async fn sign_up(api: &Api, count: usize) -> Vec<Self> {
         let users = join_all((0..count).map(|_| api.user())).await;
         let client = |user: User| Self {
-            email: History { may_be: vec![Some(user.email.clone())], replaced: Vec::new() },
+            email: History { possible: vec![Some(user.email.clone())], replaced: Vec::new() },
             user,
             tasks: BTreeMap::new(),
             accounts: BTreeMap::new(),
-            harm: Harm::default(),
-            surprises: Vec::new(),
+            anomalies: Anomalies::default(),
+            unexpected: Vec::new(),
         };
         users.into_iter().map(client).collect()
     }
 
-    async fn work(mut self, figures: Arc<Figures>) -> Self {
-        while !figures.stop.load(Ordering::SeqCst) {
+    async fn run(mut self, counters: Arc<Counters>) -> Self {
+        while !counters.stop.load(Ordering::SeqCst) {
             let number = self.tasks.len();
-            self.create(number, &figures).await;
-            // One write on the other's heels: what of the first comes late has something to spoil.
+            self.create(number, &counters).await;
+            // Writes in quick succession: a late one could revert or resurrect something.
             if number.is_multiple_of(2) {
                 for time in 1..=3 {
-                    self.rename(number, time, &figures).await;
+                    self.rename(number, time, &counters).await;
                 }
             } else {
-                self.delete(number, &figures).await;
+                self.delete(number, &counters).await;
             }
             if number.is_multiple_of(3) {
-                self.list(&figures).await;
+                self.list(&counters).await;
             }
             if number.is_multiple_of(4) {
-                self.delete(number / 2, &figures).await;
+                self.delete(number / 2, &counters).await;
             }
-            // Passwords are slow.
+            // Less often, as bcrypt is slow.
             match number % 24 {
-                8 => self.move_house(&figures).await,
-                16 => self.come_and_go(&figures).await,
+                8 => self.change_email(&counters).await,
+                16 => self.create_and_delete_account(&counters).await,
                 _ => {}
             }
         }
@@ -201,113 +197,113 @@ impl Client {
     }
 
     fn request(&self, method: Method, rest: &str) -> RequestBuilder {
-        self.user.api.request(method, &self.user.path(rest)).bearer_auth(&self.user.token)
+        self.user.request(method, rest)
     }
 
-    /// Every other one with a key, under which a client asks again when it got no answer, or twice anyway.
-    async fn create(&mut self, number: usize, figures: &Figures) {
+    /// Creates a task; every other one twice under an `Idempotency-Key`.
+    async fn create(&mut self, number: usize, counters: &Counters) {
         let title = format!("task {number}");
         let key = number.is_multiple_of(2).then(|| format!("key-{number}"));
         let mut task = Task { id: None, history: History::before(&title) };
-        figures.creates.fetch_add(1, Ordering::SeqCst);
+        counters.creates.fetch_add(1, Ordering::SeqCst);
         for _ in 0..=key.iter().len() {
             let mut request = self.request(Method::POST, "/tasks");
             if let Some(key) = &key {
                 request = request.header("idempotency-key", key);
             }
             let body = json!({"title": title, "description": number.to_string()});
-            let Some(reply) = figures.ask(request.json(&body)).await else { continue };
+            let Some(reply) = counters.send(request.json(&body)).await else { continue };
             match reply.status {
                 201 if !task.history.is_certain() => task.acknowledge(&reply, Some(title.clone())),
                 200 if key.is_some() => task.acknowledge(&reply, Some(title.clone())),
-                _ => self.surprises.push(format!("task {number} was created with {reply:?}")),
+                _ => self.unexpected.push(format!("task {number} was created with {reply:?}")),
             }
         }
         self.tasks.insert(number, task);
     }
 
-    /// Changes the address of the account, twice.
-    async fn move_house(&mut self, figures: &Figures) {
+    /// Changes the account's e-mail address, twice.
+    async fn change_email(&mut self, counters: &Counters) {
         for email in [fresh_email(), fresh_email()] {
             let change = json!({"current_password": PASSWORD, "email": email});
-            let reply = figures.ask(self.request(Method::PUT, "").json(&change)).await;
+            let reply = counters.send(self.request(Method::PUT, "").json(&change)).await;
             match reply.map(|reply| reply.status) {
                 Some(200) => self.email.acknowledge(Some(email)),
-                None => self.email.may_be.push(Some(email)),
-                Some(status) => self.surprises.push(format!("the address was changed with {status}")),
+                None => self.email.possible.push(Some(email)),
+                Some(status) => self.unexpected.push(format!("the address was changed with {status}")),
             }
         }
     }
 
-    /// Makes another account and deletes it.
-    async fn come_and_go(&mut self, figures: &Figures) {
+    /// Creates another account and deletes it.
+    async fn create_and_delete_account(&mut self, counters: &Counters) {
         let email = fresh_email();
         let mut history = History::before(&email);
         let credentials = json!({"email": email, "password": PASSWORD});
         let post = |path: &str| self.user.api.request(Method::POST, path).json(&credentials);
-        let mut surprises = Vec::new();
-        let mut known = |what: &str, status: u16, reply: Option<Reply>| {
+        let mut unexpected = Vec::new();
+        let mut expect = |what: &str, status: u16, reply: Option<Reply>| {
             let reply = reply?;
             if reply.status == status {
                 return Some(reply.body);
             }
-            surprises.push(format!("{what} an account got {reply:?}"));
+            unexpected.push(format!("{what} an account got {reply:?}"));
             None
         };
-        if known("making", 201, figures.ask(post("/users/signup")).await).is_some() {
+        if expect("creating", 201, counters.send(post("/users/signup")).await).is_some() {
             history.acknowledge(Some(email.clone()));
-            if let Some(session) = known("entering", 200, figures.ask(post("/users/signin")).await) {
+            if let Some(session) = expect("signing in to", 200, counters.send(post("/users/signin")).await) {
                 let [id, token] = ["user_id", "token"].map(|member| session[member].as_str().unwrap());
                 let delete = self.user.api.request(Method::DELETE, &format!("/users/{id}")).bearer_auth(token);
-                history.may_be.push(None);
-                if known("deleting", 204, figures.ask(delete).await).is_some() {
+                history.possible.push(None);
+                if expect("deleting", 204, counters.send(delete).await).is_some() {
                     history.acknowledge(None);
                 }
             }
         }
-        self.surprises.append(&mut surprises);
+        self.unexpected.append(&mut unexpected);
         self.accounts.insert(email, history);
     }
 
-    async fn rename(&mut self, number: usize, time: u32, figures: &Figures) {
+    async fn rename(&mut self, number: usize, time: u32, counters: &Counters) {
         let title = format!("task {number}, renamed {time}");
-        self.change(number, Method::PUT, Some(title), figures).await;
+        self.change(number, Method::PUT, Some(title), counters).await;
     }
 
-    async fn delete(&mut self, number: usize, figures: &Figures) {
-        self.change(number, Method::DELETE, None, figures).await;
+    async fn delete(&mut self, number: usize, counters: &Counters) {
+        self.change(number, Method::DELETE, None, counters).await;
     }
 
-    /// Brings a task into a state.
-    async fn change(&mut self, number: usize, method: Method, state: State, figures: &Figures) {
+    /// Changes a task's title, or deletes it.
+    async fn change(&mut self, number: usize, method: Method, state: State, counters: &Counters) {
         let Some(id) = self.tasks.get(&number).and_then(|task| task.id.clone()) else { return };
         let mut request = self.request(method, &format!("/tasks/{id}"));
         if let Some(title) = &state {
             request = request.json(&json!({ "title": title }));
         }
-        let reply = figures.ask(request).await;
+        let reply = counters.send(request).await;
         let Some(task) = self.tasks.get_mut(&number) else { return };
         let history = &mut task.history;
         let Some(reply) = reply else {
-            history.may_be.push(state);
+            history.possible.push(state);
             return;
         };
         match reply.status {
             200 | 204 if history.may_exist() => task.acknowledge(&reply, state),
-            // A deletion that is repeated takes what is gone for its own work.
+            // A retried deletion cannot tell that another one had deleted the task.
             204 => history.acknowledge(state),
-            403 if history.may_be.contains(&None) => history.acknowledge(None),
-            _ => self.surprises.push(format!("task {number}, {history:?}, became {state:?} with {reply:?}")),
+            403 if history.possible.contains(&None) => history.acknowledge(None),
+            _ => self.unexpected.push(format!("task {number}, {history:?}, became {state:?} with {reply:?}")),
         }
     }
 
-    /// The newest tasks are those that were created last, each as it was left, and nobody else's.
-    async fn list(&mut self, figures: &Figures) {
+    /// Lists the newest tasks, and compares them with what is possible.
+    async fn list(&mut self, counters: &Counters) {
         let request = self.request(Method::GET, &format!("/tasks?limit={PAGE}"));
-        let Some(reply) = figures.ask(request).await else { return };
+        let Some(reply) = counters.send(request).await else { return };
         let rows = reply.body.as_array().cloned().unwrap_or_default();
         let seen = rows.iter().map(|task| {
-            assert_eq!(task["user_id"], self.user.id.as_str(), "somebody else's task");
+            assert_eq!(task["user_id"], self.user.id.as_str(), "another user's task");
             (task["description"].as_str().and_then(|text| text.parse().ok()).unwrap(), task["title"].as_str().unwrap())
         });
         let seen: Vec<(usize, &str)> = seen.collect();
@@ -316,7 +312,7 @@ impl Client {
         self.compare(seen, oldest);
     }
 
-    /// Compares tasks with what is remembered of all from number `oldest` on.
+    /// Compares what was seen with what is possible for the tasks from number `oldest` on.
     fn compare(&mut self, seen: Vec<(usize, String)>, oldest: usize) {
         let mut states: BTreeMap<usize, Vec<State>> = BTreeMap::new();
         for (number, title) in seen {
@@ -324,21 +320,21 @@ impl Client {
         }
         for (number, task) in self.tasks.range_mut(oldest..) {
             let states = states.remove(number).unwrap_or_else(|| vec![None]);
-            let harm = match &states[..] {
-                [state] => task.history.harm(state),
-                _ => Some(Harm { doubled: 1, ..Harm::default() }),
+            let anomaly = match &states[..] {
+                [state] => task.history.check(state),
+                _ => Some(Anomalies { doubled: 1, ..Anomalies::default() }),
             };
-            if let Some(harm) = harm {
-                self.harm += harm;
-                self.surprises.push(format!("{harm:?}: task {number} is {states:?}, {:?}", task.history));
+            if let Some(anomaly) = anomaly {
+                self.anomalies += anomaly;
+                self.unexpected.push(format!("{anomaly:?}: task {number} is {states:?}, {:?}", task.history));
             }
         }
         for (number, states) in states {
-            self.surprises.push(format!("task {number} is {states:?}, and nobody has asked for it"));
+            self.unexpected.push(format!("task {number} is {states:?}, but was never created"));
         }
     }
 
-    /// Compares what the database holds with what it must hold.
+    /// Compares what is in the database with what is possible.
     pub(crate) async fn verify(&mut self, database: &tokio_postgres::Client) {
         let sql = format!("SELECT description, title FROM tasks WHERE user_id = '{}'", self.user.id);
         let rows = database.query_typed(&sql, &[]).await.unwrap();
@@ -355,9 +351,9 @@ impl Client {
             found.push((email(&format!("email = '{address}'")).await, history));
         }
         for (state, history) in found {
-            if let Some(harm) = history.harm(&state) {
-                self.harm += harm;
-                self.surprises.push(format!("{harm:?}: an account is {state:?}, {history:?}"));
+            if let Some(anomaly) = history.check(&state) {
+                self.anomalies += anomaly;
+                self.unexpected.push(format!("{anomaly:?}: an account is {state:?}, {history:?}"));
             }
         }
     }

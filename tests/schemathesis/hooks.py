@@ -1,4 +1,4 @@
-"""What Schemathesis cannot know: who is signed in, and which answers are the gateway's own."""
+"""Tells Schemathesis who is signed in, and which answers are the gateway's own."""
 
 import os
 import secrets
@@ -9,11 +9,11 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.openapi.checks import RejectedPositiveData
 
-PATIENCE = 30
+TIMEOUT = 30
 API = os.environ["API_URL"]
 PASSWORD = "correct horse"
 
-# JSON Schema counts characters, and a password's limit is one of bytes.
+# JSON Schema counts characters, but the limit of a password is in bytes.
 schemathesis.openapi.format(
     "password",
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=8, max_size=72).filter(
@@ -23,7 +23,7 @@ schemathesis.openapi.format(
 
 
 class Users:
-    """The users of this run: the one who is signed in, one more, and those who are gone."""
+    """The users of this run: the one who is signed in, another one, and deleted ones."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -32,16 +32,16 @@ class Users:
         self.current = self.new()
 
     def new(self):
-        """Signs up, and in: the user's id."""
+        """Signs up and in; the user's id."""
         account = {"email": f"{secrets.token_hex(8)}@example.com", "password": PASSWORD}
-        requests.post(f"{API}/users/signup", json=account, timeout=PATIENCE).raise_for_status()
-        session = requests.post(f"{API}/users/signin", json=account, timeout=PATIENCE)
+        requests.post(f"{API}/users/signup", json=account, timeout=TIMEOUT).raise_for_status()
+        session = requests.post(f"{API}/users/signin", json=account, timeout=TIMEOUT)
         session.raise_for_status()
         self.tokens[session.json()["user_id"]] = session.json()["token"]
         return session.json()["user_id"]
 
     def replace(self, user):
-        """Goes on as somebody new, when it is the current user who is gone."""
+        """Continues as a new user if this is the current one."""
         with self.lock:
             if user == self.current:
                 self.current = self.new()
@@ -50,21 +50,21 @@ class Users:
 USERS = Users()
 
 
-def is_good(case, location):
-    """Whether a part of the request was meant to be good."""
+def is_valid(case, location):
+    """Whether a part of the request was generated as valid."""
     return case.meta is None or not case.meta.is_negative_at(location)
 
 
 @schemathesis.auth(refresh_interval=None)
 class SignedIn:
-    """Requests are the current user's, on their own path, but for one in eight, which is on a stranger's. Those on the
-    path of a user who is gone are made with that user's token."""
+    """Signs requests with the current user's token, on their own path except for one in eight. A request on the path of a
+    deleted user has that user's token."""
 
     def get(self, case, context):
         user = case.path_parameters.get("user_id")
         if user in USERS.tokens:
             return user
-        if user is not None and is_good(case, "path") and str(user)[0] not in "07":
+        if user is not None and is_valid(case, "path") and str(user)[0] not in "07":
             case.path_parameters["user_id"] = USERS.current
         return USERS.current
 
@@ -74,15 +74,15 @@ class SignedIn:
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Nobody guesses a password: half of the changes to the account have the right one."""
-    if case.operation.definition.raw.get("operationId") == "updateAccount" and is_good(case, "body"):
+    """Fills in the current password in half of the changes to the account, as it cannot be generated."""
+    if case.operation.definition.raw.get("operationId") == "updateAccount" and is_valid(case, "body"):
         if isinstance(case.body, dict) and secrets.randbelow(2):
             case.body["current_password"] = PASSWORD
 
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Goes on as somebody new after the account was deleted, or its password was changed."""
+    """Continues as a new user after the account was deleted, or its password changed."""
     if case.path == "/users/{user_id}" and case.method in ("PUT", "DELETE") and 200 <= response.status_code < 300:
         if case.method == "DELETE" or "password" in case.body:
             USERS.replace(case.path_parameters["user_id"])
@@ -90,24 +90,24 @@ def after_call(context, case, response):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drops what is found in a 404 of the gateway's: it has no route for what an odd path parameter makes of a path. The
-    functions' own have `Cache-Control`. And a good body is refused under an `Idempotency-Key` that was used for another."""
+    """Ignores 404s of the gateway, which has no route for some generated paths; answers of functions have `Cache-Control`.
+    Ignores valid bodies that are refused because their `Idempotency-Key` was used for another."""
     if "cache-control" not in response.headers:
         return response.status_code != 404
     return not (isinstance(failure, RejectedPositiveData) and is_used_key(response))
 
 
 def is_used_key(response):
-    """Whether a problem is that the request's `Idempotency-Key` was used for another."""
+    """Whether a request was refused because its `Idempotency-Key` was used for another body."""
     return response.status_code == 422 and [error["field"] for error in response.json()["errors"]] == ["Idempotency-Key"]
 
 
 @schemathesis.check
-def another_users_token_opens_nothing(context, response, case):
-    """What was done for the user in the path is refused to everybody else."""
+def another_users_token_is_refused(context, response, case):
+    """Repeats a successful request as another user."""
     is_a_functions = "cache-control" in response.headers
     if is_a_functions and "{user_id}" in case.path and 200 <= response.status_code < 400:
         request = response.request
         headers = {**request.headers, "Authorization": f"Bearer {USERS.tokens[USERS.other]}"}
-        replayed = requests.request(request.method, request.url, headers=headers, data=request.body, timeout=PATIENCE)
-        assert replayed.status_code == 403, f"{case.method} {case.path} as somebody else: {replayed.status_code}"
+        replayed = requests.request(request.method, request.url, headers=headers, data=request.body, timeout=TIMEOUT)
+        assert replayed.status_code == 403, f"{case.method} {case.path} as another user: {replayed.status_code}"

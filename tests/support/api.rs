@@ -1,7 +1,6 @@
-//! The API as its clients know it: requests, replies, and users who sign up and in.
+//! A client of the API: requests, replies, and users who sign up and in.
 
 use std::{
-    env,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -12,7 +11,9 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-/// A password that every test user has unless it changes it.
+use crate::workspace::variable;
+
+/// The password of every test user who has not changed it.
 pub const PASSWORD: &str = "correct horse battery";
 
 /// An API under test.
@@ -23,33 +24,30 @@ pub struct Api {
 }
 
 impl Api {
-    /// The one that `make test` started.
+    /// The one that `make test` started, which all tests share.
     pub fn shared() -> Self {
-        Self::at(&env::var("API_URL").expect("API_URL is not set: `make test` sets it"))
+        Self::at(&variable("API_URL"))
     }
 
-    /// The one at this address.
     pub fn at(base: &str) -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
         Self { base: base.trim_end_matches('/').to_owned(), http }
     }
 
-    /// Where it is.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// The address of a path.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
-    /// A request, to be completed and sent with [`reply`].
+    /// A request, to be completed and then sent with [`reply`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, self.url(path))
     }
 
-    /// Sends a request, with a token and a JSON body if given, and checks what every reply of the API keeps to.
+    /// Sends a request, with a token and a JSON body if given, and checks what is true of every reply.
     pub async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Reply {
         let mut request = self.request(method, path);
         if let Some(token) = token {
@@ -61,13 +59,12 @@ impl Api {
         reply(request).await
     }
 
-    /// Signs up an address with [`PASSWORD`].
+    /// Signs up with [`PASSWORD`].
     pub async fn sign_up(&self, email: &str) -> Reply {
         let body = json!({ "email": email, "password": PASSWORD });
         self.send(Method::POST, "/users/signup", None, Some(&body)).await
     }
 
-    /// Tries to sign in.
     pub async fn sign_in(&self, email: &str, password: &str) -> Reply {
         let body = json!({ "email": email, "password": password });
         self.send(Method::POST, "/users/signin", None, Some(&body)).await
@@ -82,9 +79,9 @@ impl Api {
     }
 }
 
-/// Hands a function an event of a gateway's; what it answers.
+/// Invokes a function with an event as a gateway sends it; its answer.
 pub async fn invoke(function: &str, event: &Value) -> Value {
-    let lambda = Api::at(&env::var("LAMBDA_URL").expect("LAMBDA_URL is not set: `make test` sets it"));
+    let lambda = Api::at(&variable("LAMBDA_URL"));
     let path = format!("/2015-03-31/functions/{function}/invocations");
     let answer = lambda.request(Method::POST, &path).json(event).send().await.expect("an answer");
     answer.json().await.expect("JSON")
@@ -96,36 +93,37 @@ pub async fn two_users() -> (User, User) {
     tokio::join!(api.user(), api.user())
 }
 
-/// An address that nobody has.
+/// An e-mail address without an account.
 pub fn fresh_email() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos();
     format!("user-{now}-{}@example.com", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A user who is signed in.
+/// A signed-in user of an API.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// Where.
     pub api: Api,
-    /// The account's id.
     pub id: String,
-    /// The account's address.
     pub email: String,
-    /// A token of the account's.
     pub token: String,
 }
 
 impl User {
-    /// The same user, at another address of the API's.
+    /// The same user, at another server of the same database.
     #[must_use]
-    pub fn at(&self, api: &Api) -> Self {
+    pub fn via(&self, api: &Api) -> Self {
         Self { api: api.clone(), ..self.clone() }
     }
 
-    /// The path of the account, with what follows it.
+    /// The account's path, followed by `rest`.
     pub fn path(&self, rest: &str) -> String {
         format!("/users/{}{rest}", self.id)
+    }
+
+    /// A request below the account's path with the account's token, to be completed and then sent with [`reply`].
+    pub fn request(&self, method: Method, rest: &str) -> RequestBuilder {
+        self.api.request(method, &self.path(rest)).bearer_auth(&self.token)
     }
 
     /// Sends a request below the account's path, with the account's token.
@@ -133,72 +131,76 @@ impl User {
         self.api.send(method, &self.path(rest), Some(&self.token), body).await
     }
 
-    /// `GET` below the account's path.
     pub async fn get(&self, rest: &str) -> Reply {
         self.send(Method::GET, rest, None).await
     }
 
-    /// `POST` below the account's path.
     pub async fn post(&self, rest: &str, body: &Value) -> Reply {
         self.send(Method::POST, rest, Some(body)).await
     }
 
-    /// `PUT` below the account's path.
     pub async fn put(&self, rest: &str, body: &Value) -> Reply {
         self.send(Method::PUT, rest, Some(body)).await
     }
 
-    /// `DELETE` below the account's path.
     pub async fn delete(&self, rest: &str) -> Reply {
         self.send(Method::DELETE, rest, None).await
     }
 
-    /// Creates a task; its representation.
+    /// Creates a task.
     pub async fn task(&self, title: &str) -> Value {
         self.post("/tasks", &json!({ "title": title })).await.expect(201).body
     }
+
+    /// Tries to create a task under an `Idempotency-Key`.
+    pub async fn create_with_key(&self, key: &str, body: &Value) -> Reply {
+        reply(self.request(Method::POST, "/tasks").header("idempotency-key", key).json(body)).await
+    }
+}
+
+/// The path of a task, below its user's.
+pub fn task_path(task: &Value) -> String {
+    format!("/tasks/{}", task["id"].as_str().expect("an id"))
 }
 
 /// What the API answered.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// What was asked for.
+    /// The URL of the request.
     pub url: Url,
-    /// The status.
     pub status: u16,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The body as JSON, that of a file as text; null when there is none.
+    /// The JSON, or the text of a file; null if it is empty.
     pub body: Value,
 }
 
 impl Reply {
-    /// This reply, which must have the status.
+    /// Checks the status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:#?}");
         self
     }
 
-    /// A header's value, empty when it is not there.
+    /// A header's value; empty if there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The address that a reference in a header leads to: as a client resolves it, from the request's own.
+    /// Resolves a relative reference as a client does: against the request's URL.
     #[track_caller]
     pub fn resolve(&self, reference: &str) -> Url {
         self.url.join(reference).expect("a reference")
     }
 
-    /// Where the `Location` leads.
+    /// The URL that `Location` refers to.
     #[track_caller]
     pub fn location(&self) -> Url {
         assert!(self.headers.contains_key("location"), "{self:#?}");
         self.resolve(self.header("location"))
     }
 
-    /// The next page of a list, where the `Link` leads, if there is one.
+    /// The URL of the next page of a list, from `Link`.
     #[track_caller]
     pub fn next_page(&self) -> Option<Url> {
         let link = Some(self.header("link")).filter(|link| !link.is_empty())?;
@@ -206,26 +208,26 @@ impl Reply {
         Some(self.resolve(target.expect("the link to the next page")))
     }
 
-    /// The token in the reply to a sign-in.
+    /// The token from the reply to a sign-in.
     #[track_caller]
     pub fn token(&self) -> String {
         self.body["token"].as_str().expect("a token").to_owned()
     }
 
-    /// The fields a 422 complains about.
+    /// The fields that a 422 names.
     pub fn fields(&self) -> Vec<&str> {
         let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
         errors.iter().filter_map(|error| error["field"].as_str()).collect()
     }
 }
 
-/// Sends the request. Whatever it is, the reply has the headers all replies have, a problem is a whole problem, and
-/// there is no 500 and nothing of the inside in it.
+/// Sends a request, and checks what is true of every reply: it has the common headers, is no 500, a problem is complete
+/// (RFC 9457), and nothing internal is in it.
 pub async fn reply(request: RequestBuilder) -> Reply {
     let response = request.send().await.expect("a reply");
     let url = response.url().clone();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response.text().await.expect("a text");
+    let text = response.text().await.expect("a string");
     let is_file = status < 400 && !["/users/", "/health", "/.well-known/"].iter().any(|part| url.path().contains(part));
     let body = match &*text {
         "" => Value::Null,
@@ -235,12 +237,12 @@ pub async fn reply(request: RequestBuilder) -> Reply {
     let is_key_set = url.path().contains("/.well-known/");
     let reply = Reply { url, status, headers, body };
 
-    let kept = match is_key_set {
+    let cache_control = match is_key_set {
         true => "public, max-age=",
         _ if is_file => "no-cache",
         _ => "no-store",
     };
-    assert!(reply.header("cache-control").starts_with(kept), "{reply:#?}");
+    assert!(reply.header("cache-control").starts_with(cache_control), "{reply:#?}");
     assert_eq!(reply.header("x-content-type-options"), "nosniff", "{reply:#?}");
     assert_eq!(reply.header("strict-transport-security"), "max-age=63072000; includeSubDomains", "{reply:#?}");
     assert!(reply.header("content-security-policy").contains("frame-ancestors 'none'"), "{reply:#?}");
@@ -252,15 +254,15 @@ pub async fn reply(request: RequestBuilder) -> Reply {
             assert!(reply.body[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {reply:#?}");
         }
         assert_eq!(reply.body["errors"].is_array(), status == 422, "{reply:#?}");
-        for inside in ["SELECT", "INSERT", "::", "panicked", ".rs", "$2b$"] {
-            assert!(!text.contains(inside), "{inside:?} in {reply:#?}");
+        for internal in ["SELECT", "INSERT", "::", "panicked", ".rs", "$2b$"] {
+            assert!(!text.contains(internal), "{internal:?} in {reply:#?}");
         }
         assert_eq!(reply.headers.contains_key("www-authenticate"), status == 401, "{reply:#?}");
         assert_eq!(reply.headers.contains_key("retry-after"), matches!(status, 429 | 503), "{reply:#?}");
     } else if is_file {
         assert!(reply.header("content-security-policy").starts_with("default-src 'none'"), "{reply:#?}");
     } else {
-        // `sam local` gives a type to what has none.
+        // `sam local` adds a type where there is none.
         let sam = reply.header("server").starts_with("Werkzeug");
         let media_type = if matches!(status, 204 | 304) && !sam { "" } else { "application/json" };
         assert_eq!(reply.header("content-type"), media_type, "{reply:#?}");

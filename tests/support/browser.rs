@@ -1,30 +1,30 @@
-//! A person at a browser: Chromium without a window, used by the keyboard.
+//! Headless Chromium, used as a person at a keyboard would.
 
 use std::{
-    env,
-    fs::{self, File},
-    net::{Ipv4Addr, TcpStream},
+    fs,
     os::unix::process::CommandExt,
     path::PathBuf,
-    process::{Child, Command, Stdio},
-    thread::sleep,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver, error::WebDriverError};
 
-use crate::{api::PASSWORD, watch::free_port};
+use crate::{
+    api::{Api, PASSWORD},
+    service::{Service, free_port},
+    workspace::variable,
+};
 
-/// How long anything on a page may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything on a page may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often a page is asked whether something has come true.
+/// How often a condition is checked.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Chromium, for a page that is none of its own business: no account, no updates, no questions.
+/// Chromium without a window, accounts, updates and dialogs.
 const ARGUMENTS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -37,19 +37,26 @@ const ARGUMENTS: [&str; 9] = [
     "--hide-scrollbars",
 ];
 
-/// Gives a test a browser of its own, and ends it however the test ends.
-pub async fn browse(test: impl AsyncFnOnce(&Page)) {
-    let chromedriver = Chromedriver::start();
+/// The address of the page.
+pub fn page_url() -> String {
+    Api::shared().url("/")
+}
+
+/// Runs a test with a browser of its own, which ends however the test ends.
+pub async fn with_browser(test: impl AsyncFnOnce(&Page)) {
+    let port = free_port();
+    let mut chromedriver = Command::new(variable("CHROMEDRIVER"));
+    chromedriver.arg(format!("--port={port}")).process_group(0);
+    let chromedriver = Service::start(TempDir::new().expect("a folder"), port, &mut chromedriver);
     let mut capabilities = DesiredCapabilities::chrome();
     let set = |capabilities: &mut thirtyfour::ChromeCapabilities| {
         capabilities.set_binary(&variable("CHROMIUM"))?;
         capabilities.set_browser_log_level(thirtyfour::LoggingPrefsLogLevel::All)?;
         ARGUMENTS.iter().try_for_each(|argument| capabilities.add_arg(argument))?;
-        capabilities.add_arg(&format!("--user-data-dir={}", chromedriver.folder.path().join("profile").display()))
+        capabilities.add_arg(&format!("--user-data-dir={}", chromedriver.folder().join("profile").display()))
     };
     set(&mut capabilities).expect("capabilities");
-    let url = format!("http://127.0.0.1:{}", chromedriver.port);
-    let driver = WebDriver::new(url, capabilities).await.expect("a browser");
+    let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await.expect("a browser");
     let done = driver
         .run_and_quit(|driver| async move {
             test(&Page { driver }).await;
@@ -59,104 +66,56 @@ pub async fn browse(test: impl AsyncFnOnce(&Page)) {
     done.expect("an end");
 }
 
-fn variable(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: `make test` sets it"))
-}
-
-/// What starts a browser and speaks WebDriver for it.
-struct Chromedriver {
-    child: Child,
-    port: u16,
-    /// The log and the browser's profile.
-    folder: TempDir,
-}
-
-impl Chromedriver {
-    fn start() -> Self {
-        let folder = TempDir::new().expect("a folder");
-        let log = File::create(folder.path().join("log")).expect("a log");
-        let port = free_port();
-        let child = Command::new(variable("CHROMEDRIVER"))
-            .arg(format!("--port={port}"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a log"))
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .expect("chromedriver");
-        let chromedriver = Self { child, port, folder };
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            let log = || fs::read_to_string(chromedriver.folder.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "chromedriver does not listen: {}", log());
-            sleep(TICK);
-        }
-        chromedriver
-    }
-}
-
-impl Drop for Chromedriver {
-    fn drop(&mut self) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.child.wait();
-    }
-}
-
-/// The tab in front.
+/// The current tab.
 #[derive(Debug)]
 pub struct Page {
     driver: WebDriver,
 }
 
 impl Page {
-    /// Goes to an address.
     pub async fn open(&self, url: &str) {
         self.driver.goto(url).await.expect("a page");
     }
 
-    /// Loads the page again.
     pub async fn reload(&self) {
         self.driver.refresh().await.expect("a page");
     }
 
-    /// Opens another tab and turns to it.
+    /// Opens another tab and switches to it.
     pub async fn new_tab(&self) {
         let tab = self.driver.new_tab().await.expect("a tab");
         self.driver.switch_to_window(tab).await.expect("the tab");
     }
 
-    /// Turns to a tab, by the order of their opening.
-    pub async fn turn_to_tab(&self, number: usize) {
+    /// Switches to a tab, counted from 0 in the order of opening.
+    pub async fn switch_to_tab(&self, number: usize) {
         let tabs = self.driver.windows().await.expect("tabs");
         self.driver.switch_to_window(tabs[number].clone()).await.expect("the tab");
     }
 
-    /// What a script returns.
+    /// The value that a script returns.
     pub async fn run(&self, script: &str) -> Value {
         let returned = self.driver.execute(script, Vec::new()).await;
         returned.unwrap_or_else(|error| panic!("{script}: {error}")).json().clone()
     }
 
-    /// What a script's promise comes to.
-    pub async fn run_async(&self, promise: &str) -> Value {
-        let script = format!(
+    /// The value that an asynchronous script returns.
+    pub async fn run_async(&self, script: &str) -> Value {
+        let wrapped = format!(
             "const done = arguments[arguments.length - 1];
-             (async () => {{ {promise} }})().then(done, (error) => done({{ failed: String(error) }}));"
+             (async () => {{ {script} }})().then(done, (error) => done({{ failed: String(error) }}));"
         );
-        let value = self.driver.execute_async(script, Vec::new()).await.expect("a value").json().clone();
-        assert!(value["failed"].is_null(), "{promise}: {value}");
+        let value = self.driver.execute_async(wrapped, Vec::new()).await.expect("a value").json().clone();
+        assert!(value["failed"].is_null(), "{script}: {value}");
         value
     }
 
-    /// Presses a key.
     pub async fn press(&self, key: Key) {
         self.driver.action_chain().send_keys(key + "").perform().await.expect("a key");
     }
 
-    /// Types where the keyboard is, in the place of what is there.
-    pub async fn type_over(&self, text: &str) {
+    /// Types over the text of the focused field.
+    pub async fn replace_text(&self, text: &str) {
         self.driver
             .action_chain()
             .key_down(Key::Control)
@@ -168,7 +127,7 @@ impl Page {
         self.driver.action_chain().send_keys(text).perform().await.expect("keys");
     }
 
-    /// Where the keyboard is, by the name that a screen reader would say.
+    /// The accessible name of the focused element.
     pub async fn focused(&self) -> String {
         let script = "
             const element = document.activeElement;
@@ -180,7 +139,7 @@ impl Page {
         self.run(script).await.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Presses Tab until the keyboard is at what has this name.
+    /// Presses Tab until the element with this accessible name is focused.
     pub async fn tab_to(&self, name: &str) {
         let mut passed = Vec::new();
         for _ in 0..80 {
@@ -191,74 +150,74 @@ impl Page {
             passed.push(focused);
             self.press(Key::Tab).await;
         }
-        panic!("the keyboard does not come to {name:?}, but to {passed:?}");
+        panic!("{name:?} was not focused, but {passed:?}");
     }
 
-    /// Goes to a field by the keyboard and types into it.
+    /// Moves to a field and types into it.
     pub async fn fill(&self, field: &str, text: &str) {
         self.tab_to(field).await;
-        self.type_over(text).await;
+        self.replace_text(text).await;
     }
 
-    /// Goes to a button by the keyboard and presses it.
-    pub async fn push(&self, button: &str) {
+    /// Moves to a button and presses it.
+    pub async fn press_button(&self, button: &str) {
         self.tab_to(button).await;
         self.press(Key::Enter).await;
     }
 
-    /// Waits until an expression is true.
+    /// Waits until a JavaScript expression is true.
     pub async fn wait_for(&self, what: &str, expression: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.run(&format!("return Boolean({expression})")).await != json!(true) {
             if Instant::now() > deadline {
-                self.shoot("timeout").await;
-                panic!("{what}: it did not come; the page says {:?}", self.text("body").await);
+                self.screenshot("timeout").await;
+                panic!("timed out waiting for {what}; the page says {:?}", self.text("body").await);
             }
             tokio::time::sleep(TICK).await;
         }
     }
 
-    /// Waits until the text is somewhere on the page to be seen.
-    pub async fn see(&self, text: &str) {
+    /// Waits until a text is visible anywhere on the page.
+    pub async fn wait_for_text(&self, text: &str) {
         self.wait_for(text, &format!("document.body.innerText.includes({})", json!(text))).await;
     }
 
-    /// What is to be seen of an element.
+    /// The visible text of an element.
     pub async fn text(&self, selector: &str) -> String {
         let text = self.run(&format!("return document.querySelector({}).innerText", json!(selector))).await;
         text.as_str().unwrap_or_default().to_owned()
     }
 
-    /// The titles in the list.
+    /// The titles of the tasks in the list.
     pub async fn titles(&self) -> Vec<String> {
         let titles =
             self.run("return [...document.querySelectorAll('.task .title')].map((it) => it.textContent)").await;
         serde_json::from_value(titles).expect("titles")
     }
 
-    /// Waits until the list has these titles, and no others.
-    pub async fn see_titles(&self, titles: &[&str]) {
+    /// Waits until the list has exactly these titles.
+    pub async fn wait_for_titles(&self, titles: &[&str]) {
         let shown = "JSON.stringify([...document.querySelectorAll('.task .title')].map((it) => it.textContent))";
         self.wait_for(&format!("{titles:?}"), &format!("{shown} === {}", json!(json!(titles).to_string()))).await;
     }
 
-    /// Signs in, from the sign-in form to the list.
+    /// Fills in the sign-in form and waits for the list.
     pub async fn sign_in(&self, email: &str) {
         self.fill("E-mail address", email).await;
         self.fill("Password", PASSWORD).await;
         self.press(Key::Enter).await;
-        self.see_list().await;
+        self.wait_for_list().await;
     }
 
-    /// Waits until the list has come.
-    pub async fn see_list(&self) {
-        let come =
+    /// Waits until the list has loaded.
+    pub async fn wait_for_list(&self) {
+        let has_loaded =
             "!document.getElementById('desk').hidden && !document.getElementById('tasks').hasAttribute('aria-busy')";
-        self.wait_for("the list", come).await;
+        self.wait_for("the list", has_loaded).await;
     }
 
-    /// Takes the size of a screen, in CSS pixels, and light or dark colours. Nothing moves.
-    pub async fn appear(&self, width: u32, height: u32, scheme: &str) {
+    /// Emulates a screen of this size in CSS pixels, a light or dark scheme, and reduced motion.
+    pub async fn emulate_screen(&self, width: u32, height: u32, scheme: &str) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", metrics).await.expect("a size");
         let features = json!({ "features": [
@@ -268,15 +227,15 @@ impl Page {
         self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.expect("a scheme");
     }
 
-    /// Keeps a picture of the page.
-    pub async fn shoot(&self, name: &str) {
+    /// Saves a picture of the page to the folder `SCREENSHOTS`.
+    pub async fn screenshot(&self, name: &str) {
         let folder = PathBuf::from(variable("SCREENSHOTS"));
         fs::create_dir_all(&folder).expect("a folder");
         self.driver.screenshot(&folder.join(format!("{name}.png"))).await.expect("a picture");
     }
 
-    /// What axe-core finds against the rules of WCAG 2.2 (A and AA) and good practice.
-    pub async fn violations(&self) -> Vec<String> {
+    /// What axe-core finds: violations of WCAG 2.2 (A and AA) and of good practice.
+    pub async fn axe_violations(&self) -> Vec<String> {
         let axe = fs::read_to_string(variable("AXE")).expect("axe-core");
         self.driver.execute(axe, Vec::new()).await.expect("axe-core");
         let found =
@@ -285,8 +244,8 @@ impl Page {
         found.map(|violation| format!("{}: {} at {}", violation["id"], violation["help"], violation["nodes"])).collect()
     }
 
-    /// What the browser has complained about since it was last asked: errors of scripts, and the page's own policy.
-    pub async fn complaints(&self) -> Vec<String> {
+    /// The console's errors since the last call: of scripts, and of the content security policy.
+    pub async fn console_errors(&self) -> Vec<String> {
         let log = self.driver.browser_log().await.expect("a log");
         log.into_iter().map(|entry| entry.message).collect()
     }

@@ -1,7 +1,7 @@
-//! Databases of a test's own, on the stack's PostgreSQL, and the `migrate` binary to fill them.
+//! Connections to the stack's PostgreSQL, databases of a test's own on it, and the `migrate` program.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::{self, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow};
 use reqwest::Url;
 use tokio::process::Command;
 use tokio_postgres::{
@@ -17,169 +17,198 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use crate::workspace::root;
+use crate::{
+    command::Output,
+    workspace::{root, variable},
+};
 
-/// How long the database, or a run of `migrate`, may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a connection, a condition in the database, or a run of `migrate` may take.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The direct endpoint of the stack's database.
-pub fn direct_url() -> Result<String> {
+/// The stack's database, at its direct endpoint, as its owner.
+pub fn direct_url() -> String {
     variable("DATABASE_URL_UNPOOLED")
 }
 
-/// The same as the superuser, who has the owner's password.
-pub fn superuser_url() -> Result<String> {
-    let mut url: Url = direct_url()?.parse()?;
-    url.set_username("postgres").map_err(|()| anyhow!("no address of a user's"))?;
-    Ok(url.into())
+/// The same as the superuser, who has the same password.
+pub fn superuser_url() -> String {
+    let mut url: Url = direct_url().parse().expect("a URL");
+    url.set_username("postgres").expect("a user");
+    url.into()
 }
 
-/// The file with the certificate that the stack's certificates are signed with.
-pub fn ca_file() -> Result<PathBuf> {
-    variable("DATABASE_CA_FILE").map(PathBuf::from)
-}
-
-fn variable(name: &str) -> Result<String> {
-    env::var(name).with_context(|| format!("{name} is not set: `make test` sets it"))
+/// The certificate of the authority that has signed the stack's certificates.
+pub fn ca_file() -> PathBuf {
+    variable("DATABASE_CA_FILE").into()
 }
 
 /// A program of the workspace.
 pub fn program(name: &str) -> Result<PathBuf> {
-    Ok(PathBuf::from(variable("PROGRAMS")?).join(name))
+    Ok(PathBuf::from(variable("PROGRAMS")).join(name))
 }
 
-/// The folder with the product's migrations.
 pub fn migrations() -> PathBuf {
     root().join("migrations")
 }
 
 /// Connects over verified TLS.
 pub async fn connect(url: &str) -> Result<Client> {
-    connect_trusting(&ca_file()?, url).await
+    connect_trusting(&ca_file(), url).await
 }
 
-/// Connects over TLS, verified against another authority than the stack's.
+/// Connects over TLS that is verified against this authority.
 pub async fn connect_trusting(ca_file: &Path, url: &str) -> Result<Client> {
     let config = db::Config::new(url, Some(&fs::read(ca_file)?))?;
-    let (client, connection) = tokio::time::timeout(PATIENCE, config.connect()).await??;
+    let (client, connection) = tokio::time::timeout(TIMEOUT, config.connect()).await??;
     tokio::spawn(connection);
     Ok(client)
 }
 
-/// The first column of every row, which is text.
+/// Connects to the stack's database as its owner.
+pub async fn connect_to_stack() -> Client {
+    connect(&direct_url()).await.expect("a connection")
+}
+
+/// Connects to the stack's database as the superuser.
+pub async fn connect_as_superuser() -> Client {
+    connect(&superuser_url()).await.expect("a connection")
+}
+
+/// Creates a role of a test's own with the rights of the functions' role.
+pub async fn create_functions_role(superuser: &Client, name: &str, password: &str) {
+    let sql = format!(
+        "DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE task_api_functions"
+    );
+    superuser.batch_execute(&sql).await.expect("a role");
+}
+
+/// The stack's database, at its direct endpoint, as another role.
+pub fn url_as(name: &str, password: &str) -> String {
+    let mut url: Url = direct_url().parse().expect("a URL");
+    url.set_username(name).expect("a user");
+    url.set_password(Some(password)).expect("a password");
+    url.into()
+}
+
+/// Waits until a query has a row.
+pub async fn wait_for_row(client: &Client, sql: &str) {
+    let found = tokio::time::timeout(TIMEOUT, async {
+        while client.query_typed(sql, &[]).await.expect("rows").is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("no row: {sql}"));
+}
+
+/// The first column of every row, as text.
 pub async fn column(client: &Client, sql: &str) -> Result<Vec<String>> {
     let rows = client.query_typed(sql, &[]).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// The condition in SQL for a row of `signin_failures AS counted` that counts for an address, whatever else it is
-/// counted by.
-pub fn counts_for(email: &str) -> String {
+/// The SQL condition for the rows of `signin_failures AS counted` that belong to an e-mail address, from whatever
+/// network.
+pub fn failures_condition(email: &str) -> String {
     format!("to_jsonb(counted)::text LIKE '%' || encode(sha256(convert_to('{email}', 'UTF8')), 'hex') || '%'")
 }
 
-/// Sets the counts of an address, from this machine and from anywhere, as if there had been failures to sign in, the
-/// last of them `seconds_ago`.
+/// Sets how many sign-ins have failed for an e-mail address, from this machine and from anywhere, the last of them
+/// `seconds_ago`.
 pub async fn set_signin_failures(email: &str, from_here: i32, from_anywhere: i32, seconds_ago: i32) {
     set_signin_failures_from("127.0.0.1", email, from_here, seconds_ago).await;
     set_count(email, email, from_anywhere, seconds_ago).await;
 }
 
-/// Sets the count of an address from one network.
+/// Sets how many have failed from one network.
 pub async fn set_signin_failures_from(network: &str, email: &str, failures: i32, seconds_ago: i32) {
     set_count(&format!("{email} {network}"), email, failures, seconds_ago).await;
 }
 
 async fn set_count(key: &str, email: &str, failures: i32, seconds_ago: i32) {
-    let url = direct_url().expect("an address");
-    let database = connect(&url).await.expect("a database");
     let sql = "INSERT INTO signin_failures (key, email_hash, failures, failed_at)
         VALUES (sha256(convert_to($1, 'UTF8')), sha256(convert_to($2, 'UTF8')), $3,
                 now() AT TIME ZONE 'UTC' - $4 * interval '1 second')
         ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failed_at = excluded.failed_at";
     let params: [(&(dyn ToSql + Sync), Type); 4] =
         [(&key, Type::TEXT), (&email, Type::TEXT), (&failures, Type::INT4), (&seconds_ago, Type::INT4)];
-    database.query_typed(sql, &params).await.expect("counts");
+    connect_to_stack().await.query_typed(sql, &params).await.expect("counts");
 }
 
-/// A database that is dropped when this value is.
+/// A database that is dropped with this value.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct TestDatabase {
     name: String,
     url: Url,
 }
 
-impl Scratch {
-    /// An empty database.
+impl TestDatabase {
     pub async fn create() -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("scratch_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut url: Url = direct_url()?.parse()?;
+        let mut url: Url = direct_url().parse()?;
         url.set_path(&name);
-        // A killed run leaves its databases behind, and process ids come round.
-        let admin = connect(&superuser_url()?).await?;
+        // A killed run leaves its databases behind, and process ids are reused.
+        let admin = connect_as_superuser().await;
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
         admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_functions, {name}_owner")).await?;
-        connect(&direct_url()?).await?.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        connect_to_stack().await.batch_execute(&format!("CREATE DATABASE {name}")).await?;
         Ok(Self { name, url })
     }
 
-    /// A database with the product's migrations in it.
+    /// A database with the product's migrations applied.
     pub async fn migrated() -> Result<Self> {
-        let scratch = Self::create().await?;
-        scratch.migrate(&migrations(), &["up"]).await?.success()?;
-        Ok(scratch)
+        let database = Self::create().await?;
+        database.migrate(&migrations(), &["up"]).await?.success();
+        Ok(database)
     }
 
-    /// Gives it to a role of its own, which may make roles: what hosts give their customers. Its address is that role's
-    /// from now on.
-    pub async fn give_to_owner(&mut self, password: &str) -> Result<()> {
+    /// Makes a new role its owner, which may create roles, as hosts give their customers one. [`Self::url`] is that
+    /// role's from now on.
+    pub async fn create_owner(&mut self, password: &str) -> Result<()> {
         let owner = format!("{}_owner", self.name);
-        let admin = connect(&superuser_url()?).await?;
+        let admin = connect_as_superuser().await;
         admin.batch_execute(&format!("CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD '{password}'")).await?;
         admin.batch_execute(&format!("ALTER DATABASE {} OWNER TO {owner}", self.name)).await?;
-        self.url.set_username(&owner).map_err(|()| anyhow!("no address of a user's"))?;
-        self.url.set_password(Some(password)).map_err(|()| anyhow!("no address of a user's"))?;
+        self.url.set_username(&owner).map_err(|()| anyhow!("a URL without a user"))?;
+        self.url.set_password(Some(password)).map_err(|()| anyhow!("a URL without a user"))?;
         Ok(())
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its address, at the direct endpoint.
+    /// Its URL at the direct endpoint, as its owner.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// Its address with something about it changed.
+    /// Its URL with a change.
     pub fn url_with(&self, change: impl FnOnce(&mut Url)) -> String {
         let mut url = self.url.clone();
         change(&mut url);
         url.into()
     }
 
-    /// A session of its own.
     pub async fn connect(&self) -> Result<Client> {
         connect(self.url()).await
     }
 
     /// Runs `migrate --source SOURCE ARGUMENTS…` on it.
-    pub async fn migrate(&self, source: &Path, arguments: &[&str]) -> Result<Run> {
+    pub async fn migrate(&self, source: &Path, arguments: &[&str]) -> Result<Output> {
         Migrate::new(self.url(), source)?.run(arguments).await
     }
 }
 
-impl Drop for Scratch {
-    /// On a thread of its own, since the test's runtime may be on its way out. As the superuser, since the database
-    /// may have been given to another role, of those that go with it.
+impl Drop for TestDatabase {
+    /// On a thread of its own, as the test's runtime may be shutting down. As the superuser, as the owner may be a role
+    /// that is dropped as well.
     fn drop(&mut self) {
         let name = self.name.clone();
         let dropped = thread::spawn(move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let admin = connect(&superuser_url()?).await?;
+                let admin = connect_as_superuser().await;
                 admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
                 admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_functions, {name}_owner")).await?;
                 Ok(())
@@ -194,7 +223,7 @@ impl Drop for Scratch {
     }
 }
 
-/// The `migrate` binary, about to run.
+/// A run of `migrate` to be.
 #[derive(Debug)]
 pub struct Migrate {
     command: Command,
@@ -202,12 +231,11 @@ pub struct Migrate {
 }
 
 impl Migrate {
-    /// With `url` and the stack's CA in its environment.
     pub fn new(url: &str, source: &Path) -> Result<Self> {
         let mut command = Command::new(program("migrate")?);
         command
             .env("DATABASE_URL_UNPOOLED", url)
-            .env("DATABASE_CA_FILE", ca_file()?)
+            .env("DATABASE_CA_FILE", ca_file())
             .arg("--source")
             .arg(source)
             .stdin(Stdio::null())
@@ -215,7 +243,7 @@ impl Migrate {
         Ok(Self { command, url: url.to_owned() })
     }
 
-    /// With this variable set, or unset.
+    /// Sets or unsets a variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: Option<&str>) -> Self {
         match value {
@@ -225,49 +253,13 @@ impl Migrate {
         self
     }
 
-    /// Runs it to its end. No run may print the address or the password, whatever becomes of it.
-    pub async fn run(mut self, arguments: &[&str]) -> Result<Run> {
-        let output = tokio::time::timeout(PATIENCE, self.command.args(arguments).output())
+    /// Runs it to its end, and checks that it has not printed the URL or its password.
+    pub async fn run(mut self, arguments: &[&str]) -> Result<Output> {
+        let output = tokio::time::timeout(TIMEOUT, self.command.args(arguments).output())
             .await
             .map_err(|_| anyhow!("migrate {} hangs", arguments.join(" ")))??;
-        let run = Run {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout)?,
-            stderr: String::from_utf8(output.stderr)?,
-        };
-        let password = self.url.parse::<Url>().ok().and_then(|url| url.password().map(str::to_owned));
-        for secret in password.iter().chain([&self.url]).filter(|secret| !secret.is_empty()) {
-            ensure!(
-                !run.stdout.contains(secret) && !run.stderr.contains(secret),
-                "migrate {} printed the password or the address",
-                arguments.join(" ")
-            );
-        }
-        Ok(run)
-    }
-}
-
-/// What a run of `migrate` did.
-#[derive(Debug)]
-pub struct Run {
-    /// The exit code; none when it was killed.
-    pub code: Option<i32>,
-    /// What it printed.
-    pub stdout: String,
-    /// What it complained about.
-    pub stderr: String,
-}
-
-impl Run {
-    /// What it printed, if it succeeded.
-    pub fn success(self) -> Result<String> {
-        ensure!(self.code == Some(0), "migrate failed: {self:?}");
-        Ok(self.stdout)
-    }
-
-    /// Its one line of complaint, if it failed with one.
-    pub fn failure(self) -> Result<String> {
-        ensure!(self.code == Some(1) && self.stderr.lines().count() == 1, "migrate did not fail in one line: {self:?}");
-        Ok(self.stderr.trim_end().to_owned())
+        let output = Output::from(output);
+        output.assert_hides(&self.url);
+        Ok(output)
     }
 }

@@ -1,17 +1,32 @@
-//! What the black-box tests share.
-// A helper of a test fails the test where it stands.
+//! What the tests share. `make test` starts a local stack and runs all of them against it:
+//!
+//! - `tests/blackbox`: the API over HTTP, the developers' and operators' programs, the documents; a file a topic;
+//! - `tests/browser`: the page in Chromium;
+//! - `tests/faults`: the API while its database fails; `make test-faults` runs them for longer;
+//! - `tests/schemathesis`: requests generated from the OpenAPI document; started by `blackbox::contract`;
+//! - `tests/fuzz`: random events, run by `make fuzz`.
+//!
+//! To run one test, or one file: `cargo xtask test -- cargo test -p tests --test blackbox -- users::`.
+//!
+//! Start reading at [`api`]: a test mostly takes [`api::Api::shared`], a fresh [`api::User`] of it, and checks replies.
+//! A test that needs other settings, or has to see the log, starts a [`server::TestServer`] of its own; one that breaks
+//! the connection to the database puts a [`relay::Relay`] before it; one that changes the schema takes a
+//! [`database::TestDatabase`].
+// A helper panics, so that the test fails with the place that called it.
 #![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic)]
 
 pub mod api;
 pub mod base_path;
 pub mod browser;
+pub mod command;
 pub mod database;
 pub mod network;
 pub mod operate;
 pub mod origins;
 pub mod proxy;
 pub mod relay;
+pub mod server;
+pub mod service;
 pub mod store;
 pub mod template;
-pub mod watch;
 pub mod workspace;

@@ -1,4 +1,4 @@
-//! A way over a network of its own, on which packets can be lost: what was sent meanwhile, the kernel sends again later.
+//! A network on which packets can be lost; the kernel retransmits them later.
 
 use std::{
     env,
@@ -18,26 +18,24 @@ use tokio::time::{sleep, timeout};
 
 use crate::relay::Relay;
 
-/// How long the kernel may take to send again what was lost: its pauses double, and a packet is not lost that often.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the kernel may take to retransmit what was lost: its intervals double, and a packet is lost a few times.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A network namespace and the two ends of a cable into it. All of it ends with this value, and with this process.
+/// A network namespace and a veth pair into it. Both end when this is dropped, or this process ends.
 #[derive(Debug)]
 pub struct Network {
-    /// The process that the namespace belongs to. It ends when its standard input does.
+    /// The process that owns the namespace. It ends with its standard input.
     holder: Child,
     ip: PathBuf,
-    /// This side's end of the cable.
+    /// This side's end of the veth pair.
     device: String,
-    /// The other side's address.
+    /// The address in the namespace.
     address: Ipv4Addr,
 }
 
 impl Network {
-    /// Makes one.
-    ///
     /// # Errors
-    /// Why this machine does not allow it: only root on Linux may, and not in every container.
+    /// If this machine does not allow it: it takes root on Linux, and not every container has the rights.
     pub fn start() -> Result<Self> {
         let ip = env::var_os("IP").context("IP is not set: `make test` sets it, for root on Linux")?;
         let mut holder = Command::new("unshare")
@@ -47,13 +45,13 @@ impl Network {
             .stderr(Stdio::piped())
             .spawn()
             .context("unshare")?;
-        let mut said = String::new();
-        BufReader::new(holder.stdout.take().context("no output")?).read_line(&mut said)?;
-        if said.trim() != "ready" {
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().context("no output")?).read_line(&mut line)?;
+        if line.trim() != "ready" {
             let output = holder.wait_with_output()?;
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        // Of the addresses for measurements (RFC 2544) four a process, which another one does not take.
+        // Four of the addresses for benchmarks (RFC 2544), chosen by process id so that two runs do not collide.
         let number = process::id() % (1 << 15);
         let here = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + 4 * number + 1);
         let address = Ipv4Addr::from(u32::from(here) + 1);
@@ -68,19 +66,19 @@ impl Network {
         Ok(network)
     }
 
-    /// A relay on the other side, whose own way to the port leads over this machine as ever.
+    /// A relay that listens in the namespace. It connects to the target from this side, over the loopback.
     pub fn relay(&self, target: u16) -> Relay {
         let namespace = File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("a namespace");
         let address = self.address;
-        // A socket belongs to the namespace of the thread that makes it, and this thread does nothing else.
+        // A socket belongs to the namespace of the thread that opens it, so this thread does nothing else.
         let listener = thread::spawn(move || {
             enter(&namespace)?;
             TcpListener::bind((address, 0))
         });
-        Relay::with(listener.join().expect("a thread").expect("a listener"), target)
+        Relay::on(listener.join().expect("a thread").expect("a listener"), target)
     }
 
-    /// The URL by which a relay of this network is reached. The name stays, which the certificate is for.
+    /// The URL of a relay on this network. The host name stays, as the certificate is for it.
     pub fn url(&self, relay: &Relay, url: &str) -> String {
         let mut url: Url = url.parse().expect("a URL");
         url.set_port(Some(relay.address().port())).expect("a port");
@@ -88,37 +86,34 @@ impl Network {
         url.into()
     }
 
-    /// From now on, no packet to the other side arrives, or each does again.
+    /// Starts or stops losing all packets into the namespace.
     pub fn lose_packets(&self, lose: bool) {
         let (address, device) = (self.address.to_string(), &self.device);
         let done = if lose {
-            // Nobody there has this hardware address: what is sent to it is taken for somebody else's.
+            // Nobody there has this hardware address, so the packets are ignored.
             let nobody = "02:00:00:00:00:00";
             self.ip(&["neighbour", "replace", &address, "lladdr", nobody, "nud", "permanent", "dev", device])
         } else {
             self.ip(&["neighbour", "delete", &address, "dev", device])
         };
-        done.expect("the network is set up anew");
+        done.expect("a neighbour table");
     }
 
-    /// Waits until nothing is left of what has been sent by now and has not arrived: it has, or nobody sends it again.
-    /// How many connections that was.
-    pub async fn until_arrived(&self) -> usize {
-        let under_way = self.under_way();
-        let arrived = timeout(PATIENCE, async {
-            let mut left = under_way.clone();
+    /// Waits until the other side has acknowledged everything sent so far, or the sending connections are gone.
+    pub async fn wait_until_acknowledged(&self) {
+        let mut left = self.unacknowledged();
+        let acknowledged = timeout(TIMEOUT, async {
             while !left.is_empty() {
                 sleep(Duration::from_millis(20)).await;
-                let still = self.under_way();
+                let still = self.unacknowledged();
                 left.retain(|port| still.contains(port));
             }
         });
-        arrived.await.expect("the kernel goes on for long");
-        under_way.len()
+        acknowledged.await.expect("the kernel is still retransmitting");
     }
 
-    /// The ports of the connections with bytes that the other side has not acknowledged: `tx_queue` of proc(5).
-    fn under_way(&self) -> Vec<String> {
+    /// The local addresses of connections with unacknowledged bytes: `tx_queue` in proc_net_tcp(5).
+    fn unacknowledged(&self) -> Vec<String> {
         let table = std::fs::read_to_string("/proc/net/tcp").expect("the connections of this machine");
         let address = format!("{:08X}:", u32::from_ne_bytes(self.address.octets()));
         let connections = table.lines().filter_map(|line| {
@@ -157,7 +152,7 @@ fn enter(_namespace: &File) -> io::Result<()> {
 }
 
 impl Drop for Network {
-    /// The cable goes with the namespace, and the namespace with its last process.
+    /// The veth pair goes with the namespace, and the namespace with its last process.
     fn drop(&mut self) {
         drop(self.holder.stdin.take());
         let _ = self.holder.wait();

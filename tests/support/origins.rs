@@ -1,4 +1,4 @@
-//! Pages of other origins than the API's.
+//! Hosts beside the API's.
 
 use std::{fs, net::Ipv4Addr};
 
@@ -7,14 +7,18 @@ use tokio::net::TcpListener;
 
 use crate::workspace::root;
 
-/// An empty page with a copy of the page's client beside it, `/api.js`, on a port of its own. Its origin.
-pub async fn elsewhere() -> String {
-    let client = fs::read_to_string(root().join("functions/web/assets/api.js")).expect("the client");
-    let script = [(header::CONTENT_TYPE, "text/javascript")];
-    let page = Html("<!doctype html><title>Elsewhere</title>");
-    let router = Router::new().route("/", get(page)).route("/api.js", get((script, client)));
+/// Serves a router on a port of its own; its origin.
+pub async fn serve(router: Router) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")
+}
+
+/// Serves an empty page with a copy of the page's client beside it, `/api.js`; its origin.
+pub async fn serve_empty_page() -> String {
+    let client = fs::read_to_string(root().join("functions/web/assets/api.js")).expect("the client");
+    let script = [(header::CONTENT_TYPE, "text/javascript")];
+    let page = Html("<!doctype html><title>Empty</title>");
+    serve(Router::new().route("/", get(page)).route("/api.js", get((script, client)))).await
 }

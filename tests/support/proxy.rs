@@ -1,5 +1,5 @@
-//! A stand-in for the proxy that Neon has before its pooler. It passes a conversation on as it is, and speaks up where
-//! the real one does: everything it says itself has one SQLSTATE, and the connection ends with it.
+//! A fake of the proxy in front of Neon's pooler. It forwards connections unchanged, and fails them at the points where
+//! the real one does: always with SQLSTATE XX000, after which it closes the connection.
 
 use std::{
     fs, io,
@@ -21,23 +21,22 @@ use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
 use crate::database::ca_file;
 
-/// The proxy, between the functions and the pooler or PostgreSQL.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
     inner: Arc<Inner>,
 }
 
-/// Where in a conversation the proxy speaks up.
+/// Where in a connection's life the proxy refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// Right after the start-up message: it knows what is asked for, and no more.
+pub enum Phase {
+    /// Right after the start-up message.
     Startup,
-    /// In place of the message that ends SASL: the client has shown that it has the password.
+    /// In place of the message that completes SASL: the client has proven that it knows the password.
     Password,
-    /// After `AuthenticationOk`: from here on the compute is needed.
+    /// After `AuthenticationOk`, where the compute is needed for the first time.
     Compute,
-    /// In place of the answer to a statement, which has been carried out by then.
+    /// In place of the response to a statement, which has been executed by then.
     Statement,
 }
 
@@ -47,37 +46,36 @@ struct Inner {
     target: u16,
     acceptor: TlsAcceptor,
     connector: TlsConnector,
-    conduct: Mutex<Conduct>,
-    /// Whether the compute is asleep: everybody waits for it.
+    refusals: Mutex<Refusals>,
+    /// Whether the compute is suspended; connections then wait for it.
     asleep: watch::Sender<bool>,
-    /// Counts the cuts: a connection ends when the number is another than it began with.
+    /// Incremented to close all connections.
     cuts: watch::Sender<u32>,
 }
 
-/// What the proxy says itself.
 #[derive(Debug, Default)]
-struct Conduct {
-    refusal: Option<Refusal>,
-    /// How many conversations it has ended.
-    refusals: u32,
+struct Refusals {
+    next: Option<Refusal>,
+    /// How many connections have been refused.
+    count: u32,
 }
 
 #[derive(Debug)]
 struct Refusal {
-    moment: Moment,
+    phase: Phase,
     message: String,
-    /// How many conversations it still ends.
+    /// How many more connections to refuse.
     left: u32,
 }
 
 impl Proxy {
-    /// Listens on a free port of 127.0.0.1, before the port of a URL of the stack's; the URL by which it is reached.
+    /// Starts one in front of the pooler or PostgreSQL of the stack; its URL.
     ///
-    /// Its certificate is the one of the stack's servers, which the tests, that started them, can read. So SCRAM goes
-    /// through with channel binding as well, which binds it to the certificate.
-    pub async fn before(url: &str) -> (Self, String) {
+    /// It has the certificate of the stack's servers, so that SCRAM with channel binding, which is bound to the
+    /// certificate, passes through it.
+    pub async fn in_front_of(url: &str) -> (Self, String) {
         let parsed: Url = url.parse().expect("a URL");
-        let ca = ca_file().expect("an authority");
+        let ca = ca_file();
         let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| fs::read(ca.with_file_name(name)));
         let identity = Identity::from_pkcs8(&certificate.expect("a certificate"), &key.expect("a key"));
         let acceptor = native_tls::TlsAcceptor::new(identity.expect("an identity")).expect("TLS");
@@ -90,7 +88,7 @@ impl Proxy {
             target: parsed.port().expect("a port"),
             acceptor: acceptor.into(),
             connector: connector.into(),
-            conduct: Mutex::default(),
+            refusals: Mutex::default(),
             asleep: watch::Sender::new(false),
             cuts: watch::Sender::new(0),
         });
@@ -102,8 +100,8 @@ impl Proxy {
                     let mut cuts = inner.cuts.subscribe();
                     tokio::select! {
                         _ = cuts.changed() => {}
-                        // What breaks a connection is told to its two ends, which see it break.
-                        _ = inner.converse(client) => {}
+                        // An error closes both ends, which is all that they need to know.
+                        _ = inner.forward(client) => {}
                     }
                 });
             }
@@ -112,82 +110,81 @@ impl Proxy {
         (proxy, url)
     }
 
-    /// The URL with the proxy in the place of the port it names.
+    /// The URL with the proxy's port.
     pub fn url(&self, url: &str) -> String {
         let mut url: Url = url.parse().expect("a URL");
         url.set_port(Some(self.port)).expect("a port");
         url.into()
     }
 
-    /// From now on, ends every conversation at this moment.
-    pub fn refuse(&self, moment: Moment, message: &str) {
-        self.refuse_next(u32::MAX, moment, message);
+    /// From now on, refuses every connection in this phase.
+    pub fn refuse(&self, phase: Phase, message: &str) {
+        self.refuse_next(u32::MAX, phase, message);
     }
 
-    /// Ends so many conversations at this moment, and none after them.
-    pub fn refuse_next(&self, times: u32, moment: Moment, message: &str) {
-        self.inner.conduct().refusal = Some(Refusal { moment, message: message.to_owned(), left: times });
+    /// Refuses so many connections in this phase, and none after them.
+    pub fn refuse_next(&self, times: u32, phase: Phase, message: &str) {
+        self.inner.refusals().next = Some(Refusal { phase, message: message.to_owned(), left: times });
     }
 
-    /// From now on, ends none.
-    pub fn serve(&self) {
-        self.inner.conduct().refusal = None;
+    pub fn stop_refusing(&self) {
+        self.inner.refusals().next = None;
     }
 
-    /// How many conversations it has ended with words of its own.
+    /// How many connections have been refused.
     pub fn refusals(&self) -> u32 {
-        self.inner.conduct().refusals
+        self.inner.refusals().count
     }
 
-    /// Ends every connection there is.
+    /// Closes every open connection.
     pub fn cut(&self) {
         self.inner.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Puts the compute to sleep: its connections end, and who comes then is let in and hears nothing more.
+    /// Suspends the compute: open connections close, and new ones hang once they are authenticated.
     pub fn suspend(&self) {
         self.inner.asleep.send_replace(true);
         self.cut();
     }
 
-    /// The compute is awake, for all who still wait for it.
+    /// Wakes the compute, for all connections that still wait for it.
     pub fn wake(&self) {
         self.inner.asleep.send_replace(false);
     }
 }
 
 impl Inner {
-    fn conduct(&self) -> MutexGuard<'_, Conduct> {
-        self.conduct.lock().expect("no test has failed in here")
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().expect("a lock")
     }
 
-    /// What is said at this moment instead of going on.
-    fn refusal(&self, moment: Moment) -> Option<String> {
-        let mut conduct = self.conduct();
-        let refusal = conduct.refusal.as_mut().filter(|refusal| refusal.moment == moment && refusal.left > 0)?;
+    /// The message of the refusal that is due in this phase.
+    fn refusal(&self, phase: Phase) -> Option<String> {
+        let mut refusals = self.refusals();
+        let refusal = refusals.next.as_mut().filter(|refusal| refusal.phase == phase && refusal.left > 0)?;
         refusal.left -= 1;
         let message = refusal.message.clone();
-        conduct.refusals += 1;
+        refusals.count += 1;
         Some(message)
     }
 
-    async fn converse(&self, mut client: TcpStream) -> io::Result<()> {
+    async fn forward(&self, mut client: TcpStream) -> io::Result<()> {
         client.set_nodelay(true)?;
         let mut ssl_request = [0; 8];
         client.read_exact(&mut ssl_request).await?;
         client.write_all(b"S").await?;
         let (from_client, mut client) = split(self.acceptor.accept(client).await.map_err(io::Error::other)?);
-        let mut from_client = FramedRead::new(from_client, whole_messages(0));
+        let mut from_client = FramedRead::new(from_client, message_codec(0));
         let Some(start_up) = from_client.next().await.transpose()? else { return Ok(()) };
-        let mut from_client = from_client.map_decoder(|_| whole_messages(1));
-        if let Some(message) = self.refusal(Moment::Startup) {
-            return end(client, &message).await;
+        let mut from_client = from_client.map_decoder(|_| message_codec(1));
+        if let Some(message) = self.refusal(Phase::Startup) {
+            return refuse(client, &message).await;
         }
 
         let (from_server, mut server) = split(self.connect(&ssl_request).await?);
-        let mut from_server = FramedRead::new(from_server, whole_messages(1));
+        let mut from_server = FramedRead::new(from_server, message_codec(1));
         server.write_all(&start_up).await?;
-        let (mut let_in, mut ready) = (false, false);
+        let (mut is_authenticated, mut is_ready) = (false, false);
         loop {
             let message = tokio::select! {
                 message = from_client.next() => {
@@ -198,36 +195,36 @@ impl Inner {
                 message = from_server.next() => message.transpose()?,
             };
             let Some(message) = message else { return Ok(()) };
-            let moment = match Message::parse(&mut message.clone())? {
-                Some(Message::ErrorResponse(_)) if !let_in => {
-                    // The real one checks the password itself, and says the same of every role it does not know.
+            let phase = match Message::parse(&mut message.clone())? {
+                Some(Message::ErrorResponse(_)) if !is_authenticated => {
+                    // The real one checks the password itself, with the same message for a role that does not exist.
                     let refusal = format!("password authentication failed for user '{}'", user(&start_up));
-                    return end(client, &refusal).await;
+                    return refuse(client, &refusal).await;
                 }
-                Some(Message::AuthenticationSaslFinal(_)) => Some(Moment::Password),
-                _ if ready => Some(Moment::Statement),
+                Some(Message::AuthenticationSaslFinal(_)) => Some(Phase::Password),
+                _ if is_ready => Some(Phase::Statement),
                 Some(Message::AuthenticationOk) => {
-                    let_in = true;
+                    is_authenticated = true;
                     client.write_all(&message).await?;
                     let mut asleep = self.asleep.subscribe();
                     tokio::select! {
                         _ = asleep.wait_for(|asleep| !asleep) => {}
-                        // It has nothing to say before it is answered: it has given up.
+                        // It has given up: a client that still waits sends nothing.
                         _ = from_client.next() => return Ok(()),
                     }
-                    if let Some(message) = self.refusal(Moment::Compute) {
-                        return end(client, &message).await;
+                    if let Some(message) = self.refusal(Phase::Compute) {
+                        return refuse(client, &message).await;
                     }
                     continue;
                 }
                 Some(Message::ReadyForQuery(_)) => {
-                    ready = true;
+                    is_ready = true;
                     None
                 }
                 _ => None,
             };
-            if let Some(message) = moment.and_then(|moment| self.refusal(moment)) {
-                return end(client, &message).await;
+            if let Some(message) = phase.and_then(|phase| self.refusal(phase)) {
+                return refuse(client, &message).await;
             }
             client.write_all(&message).await?;
         }
@@ -244,8 +241,8 @@ impl Inner {
     }
 }
 
-/// Cuts what is read into messages with their heads: so many bytes of a type, and a length that counts itself.
-fn whole_messages(type_bytes: u8) -> LengthDelimitedCodec {
+/// Splits a stream into messages with their headers: some bytes of type, and a length that includes itself.
+fn message_codec(type_bytes: u8) -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder()
         .length_field_offset(type_bytes.into())
         .length_field_type::<u32>()
@@ -254,15 +251,15 @@ fn whole_messages(type_bytes: u8) -> LengthDelimitedCodec {
         .new_codec()
 }
 
-/// The user whom a start-up message names: after its length and version, names and values take turns.
+/// The user in a start-up message, which holds names and values alternately after its length and version.
 fn user(start_up: &[u8]) -> String {
-    let words: Vec<_> = start_up[8..].split(|byte| *byte == 0).collect();
-    let pair = words.chunks_exact(2).find(|pair| pair[0] == b"user").expect("a user");
+    let fields: Vec<_> = start_up[8..].split(|byte| *byte == 0).collect();
+    let pair = fields.chunks_exact(2).find(|pair| pair[0] == b"user").expect("a user");
     String::from_utf8_lossy(pair[1]).into_owned()
 }
 
-/// Says why, and ends the connection. All that the proxy says has this severity and this SQLSTATE.
-async fn end(mut client: impl AsyncWrite + Unpin, message: &str) -> io::Result<()> {
+/// Sends an error and closes the connection. Neon's proxy always uses this severity and SQLSTATE.
+async fn refuse(mut client: impl AsyncWrite + Unpin, message: &str) -> io::Result<()> {
     let fields = format!("SERROR\0VERROR\0CXX000\0M{message}\0\0");
     let length = u32::try_from(4 + fields.len()).expect("a message");
     client.write_all(&[b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat()).await?;

@@ -1,4 +1,4 @@
-//! A wire to the database that can be listened to and cut, and that can deliver late.
+//! A TCP relay that counts round trips and injects faults: lost connections, lost answers, late delivery.
 
 use std::{
     future::pending,
@@ -18,107 +18,105 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a client may take to say what is to be held, and a server to answer what is delivered late.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client may take to send what is to be held, and a server to answer what is delivered late.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A TCP relay in front of a port of 127.0.0.1.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
-    wire: Arc<Wire>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Wire {
-    /// Where the bytes go.
+struct Shared {
     target: u16,
     round_trips: AtomicU32,
     connections: AtomicU32,
     open: AtomicU32,
     answers_lost: AtomicU32,
     refuses: AtomicBool,
-    swallows: AtomicBool,
+    black_hole: AtomicBool,
     loses_next_answer: AtomicBool,
-    /// The number of round trips after which a connection loses an answer; 0 for never.
+    /// After how many round trips a connection loses an answer; 0 for never.
     loses_answers_after: AtomicU32,
-    /// Counts the cuts: a connection ends when the number is another than it began with.
+    /// Incremented to close all connections.
     cuts: watch::Sender<u32>,
-    /// What is held from now on. Whoever counts something as held, or delivers, does so under this lock.
+    /// What to hold next. `held` and `deliveries` change under this lock.
     holds: Mutex<Option<Hold>>,
-    /// How many connections have bytes that are held, or that the server has not answered yet.
+    /// How many connections have held bytes, or delivered ones that the server has not answered yet.
     held: watch::Sender<usize>,
-    /// Counts the deliveries.
+    /// Incremented to deliver what is held.
     deliveries: watch::Sender<u32>,
 }
 
-/// What of the clients' bytes does not reach the server until [`Relay::deliver`], whatever becomes of the client. On a
-/// connection with held bytes all later ones are held, too; what the server says still comes through.
+/// Which bytes of the clients do not reach the server until [`Relay::deliver`], even if the client is gone by then. On
+/// a connection with held bytes all later ones are held, too; those of the server still pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    what: What,
-    cuts: bool,
+    scope: Scope,
+    disconnects: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+enum Scope {
     Next { skipped: u32, bytes: usize },
     All { round_trips: u32 },
 }
 
 impl Hold {
-    /// What a client says next, on one connection.
+    /// The next request of one client.
     pub fn next() -> Self {
-        Self { what: What::Next { skipped: 0, bytes: 0 }, cuts: false }
+        Self { scope: Scope::Next { skipped: 0, bytes: 0 }, disconnects: false }
     }
 
-    /// What a client says after it has had this many more round trips.
+    /// The same, after this many more round trips.
     pub fn next_after(round_trips: u32) -> Self {
-        Self { what: What::Next { skipped: round_trips, bytes: 0 }, cuts: false }
+        Self { scope: Scope::Next { skipped: round_trips, bytes: 0 }, disconnects: false }
     }
 
-    /// What a client says next, but for its first bytes: the server gets a part of a statement.
+    /// The next request of one client without its first bytes: the server gets a part of a statement.
     pub fn next_but(bytes: usize) -> Self {
-        Self { what: What::Next { skipped: 0, bytes }, cuts: false }
+        Self { scope: Scope::Next { skipped: 0, bytes }, disconnects: false }
     }
 
-    /// What every client says whose connection has had this many round trips.
+    /// All requests on connections that have had this many round trips.
     pub fn all_after(round_trips: u32) -> Self {
-        Self { what: What::All { round_trips }, cuts: false }
+        Self { scope: Scope::All { round_trips }, disconnects: false }
     }
 
-    /// The client's side ends at once, as if something on the way had cut it.
+    /// Closes the client's side at once, as if the network had failed.
     #[must_use]
-    pub fn cutting(self) -> Self {
-        Self { cuts: true, ..self }
+    pub fn disconnecting(self) -> Self {
+        Self { disconnects: true, ..self }
     }
 }
 
 impl Relay {
-    /// Listens on a free port of 127.0.0.1, before the port of a URL; the URL by which it is reached.
-    pub async fn before(url: &str) -> (Self, String) {
+    /// Starts one on 127.0.0.1 in front of the port of a URL; its URL.
+    pub async fn in_front_of(url: &str) -> (Self, String) {
         let parsed: reqwest::Url = url.parse().expect("a URL");
         let relay = Self::listening_on(Ipv4Addr::LOCALHOST, parsed.port().expect("a port")).await;
         let url = relay.url(url);
         (relay, url)
     }
 
-    /// Listens on a free port of another address of this machine's.
+    /// Starts one on another address of this machine.
     pub async fn listening_on(address: Ipv4Addr, target: u16) -> Self {
-        Self::with(net::TcpListener::bind((address, 0)).expect("a free port"), target)
+        Self::on(net::TcpListener::bind((address, 0)).expect("a free port"), target)
     }
 
-    /// Takes its connections from a listener.
-    pub fn with(listener: net::TcpListener, target: u16) -> Self {
+    pub fn on(listener: net::TcpListener, target: u16) -> Self {
         listener.set_nonblocking(true).expect("a listener");
         let listener = TcpListener::from_std(listener).expect("a listener");
-        let wire = Arc::new(Wire {
+        let shared = Arc::new(Shared {
             target,
             round_trips: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             open: AtomicU32::new(0),
             answers_lost: AtomicU32::new(0),
             refuses: AtomicBool::new(false),
-            swallows: AtomicBool::new(false),
+            black_hole: AtomicBool::new(false),
             loses_next_answer: AtomicBool::new(false),
             loses_answers_after: AtomicU32::new(0),
             cuts: watch::Sender::new(0),
@@ -126,34 +124,33 @@ impl Relay {
             held: watch::Sender::new(0),
             deliveries: watch::Sender::new(0),
         });
-        let relay = Self { address: listener.local_addr().expect("an address"), wire: Arc::clone(&wire) };
+        let relay = Self { address: listener.local_addr().expect("an address"), shared: Arc::clone(&shared) };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if wire.refuses.load(Ordering::SeqCst) {
+                if shared.refuses.load(Ordering::SeqCst) {
                     continue;
                 }
-                wire.connections.fetch_add(1, Ordering::SeqCst);
-                wire.open.fetch_add(1, Ordering::SeqCst);
-                let wire = Arc::clone(&wire);
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                shared.open.fetch_add(1, Ordering::SeqCst);
+                let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
-                    let mut cuts = wire.cuts.subscribe();
+                    let mut cuts = shared.cuts.subscribe();
                     tokio::select! {
                         _ = cuts.changed() => {}
-                        _ = wire.connect(client) => {}
+                        _ = shared.forward(client) => {}
                     }
-                    wire.open.fetch_sub(1, Ordering::SeqCst);
+                    shared.open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
         relay
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL with the relay in the place of the host and port it names.
+    /// The URL with the relay's host and port.
     pub fn url(&self, url: &str) -> String {
         let mut url: reqwest::Url = url.parse().expect("a URL");
         if !self.address.ip().eq(&Ipv4Addr::LOCALHOST) {
@@ -163,127 +160,127 @@ impl Relay {
         url.into()
     }
 
-    /// How many times a client has spoken since the server last did: each is one round trip.
+    /// How many times clients have sent something after the server had last answered.
     pub fn round_trips(&self) -> u32 {
-        self.wire.round_trips.load(Ordering::SeqCst)
+        self.shared.round_trips.load(Ordering::SeqCst)
     }
 
-    /// How many connections there have been.
+    /// How many connections there have been so far.
     pub fn connections(&self) -> u32 {
-        self.wire.connections.load(Ordering::SeqCst)
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// How many connections there are.
+    /// How many connections are open.
     pub fn open(&self) -> u32 {
-        self.wire.open.load(Ordering::SeqCst)
+        self.shared.open.load(Ordering::SeqCst)
     }
 
-    /// How many answers have been taken away.
+    /// How many answers have been dropped.
     pub fn answers_lost(&self) -> u32 {
-        self.wire.answers_lost.load(Ordering::SeqCst)
+        self.shared.answers_lost.load(Ordering::SeqCst)
     }
 
-    /// Ends every connection there is.
+    /// Closes every open connection.
     pub fn cut(&self) {
-        self.wire.cuts.send_modify(|cuts| *cuts += 1);
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// From now on, new connections are closed at once, or no longer.
+    /// Starts or stops closing new connections at once.
     pub fn refuse(&self, refuse: bool) {
-        self.wire.refuses.store(refuse, Ordering::SeqCst);
+        self.shared.refuses.store(refuse, Ordering::SeqCst);
     }
 
-    /// From now on, connections stay open and nothing comes through, or connections made later work again.
-    pub fn swallow(&self, swallow: bool) {
-        self.wire.swallows.store(swallow, Ordering::SeqCst);
+    /// Starts or stops dropping all bytes while connections stay open. A connection that has lost bytes carries none
+    /// from then on.
+    pub fn black_hole(&self, drop_bytes: bool) {
+        self.shared.black_hole.store(drop_bytes, Ordering::SeqCst);
     }
 
-    /// Takes away the next answer of the server's, and the connection with it: the server has done its work by then.
+    /// Closes the next connection that the server answers on, and drops the answer: the work is done by then.
     pub fn lose_next_answer(&self) {
-        self.wire.loses_next_answer.store(true, Ordering::SeqCst);
+        self.shared.loses_next_answer.store(true, Ordering::SeqCst);
     }
 
-    /// From now on, a connection that has had so many round trips loses the next answer as above, or no longer.
+    /// The same on every connection that has had this many round trips, or no longer.
     pub fn lose_answers_after(&self, round_trips: Option<u32>) {
-        self.wire.loses_answers_after.store(round_trips.unwrap_or(0), Ordering::SeqCst);
+        self.shared.loses_answers_after.store(round_trips.unwrap_or(0), Ordering::SeqCst);
     }
 
-    /// From now on, holds this, or nothing more.
     pub fn hold(&self, hold: Option<Hold>) {
-        *self.wire.holds.lock().expect("a lock") = hold;
+        *self.shared.holds.lock().expect("a lock") = hold;
     }
 
     /// Waits until something is held.
-    pub async fn until_held(&self) {
-        self.until(|held| held > 0, "nothing was there to be held").await;
+    pub async fn wait_until_held(&self) {
+        self.wait_until(|held| held > 0, "nothing was sent that could be held").await;
     }
 
-    /// Delivers all that is held, in order, to servers that take it for what it is. Waits until each has answered or
-    /// closed its connection, so that what the bytes say is done or never will be. On how many connections that was.
+    /// Delivers all that is held, and waits until the server has answered or closed each of these connections, so that
+    /// their requests are done or never will be. Returns how many there were.
     pub async fn deliver(&self) -> usize {
         let held = {
-            let mut holds = self.wire.holds.lock().expect("a lock");
+            let mut holds = self.shared.holds.lock().expect("a lock");
             *holds = None;
-            self.wire.deliveries.send_modify(|deliveries| *deliveries += 1);
-            *self.wire.held.borrow()
+            self.shared.deliveries.send_modify(|deliveries| *deliveries += 1);
+            *self.shared.held.borrow()
         };
-        self.until(|held| held == 0, "a server does not answer").await;
+        self.wait_until(|held| held == 0, "the server does not answer").await;
         held
     }
 
-    async fn until(&self, reached: impl Fn(usize) -> bool, otherwise: &str) {
-        let mut held = self.wire.held.subscribe();
-        let reached = timeout(PATIENCE, held.wait_for(|held| reached(*held))).await;
-        assert!(reached.is_ok(), "{otherwise}");
+    async fn wait_until(&self, condition: impl Fn(usize) -> bool, message: &str) {
+        let mut held = self.shared.held.subscribe();
+        let reached = timeout(TIMEOUT, held.wait_for(|held| condition(*held))).await;
+        assert!(reached.is_ok(), "{message}");
     }
 }
 
-impl Wire {
-    /// Passes on what both sides say, until one of them ends; with held bytes, until the server has answered them.
-    async fn connect(&self, client: TcpStream) -> io::Result<()> {
+impl Shared {
+    /// Forwards both ways until a side closes; with held bytes, until the server has answered them.
+    async fn forward(&self, client: TcpStream) -> io::Result<()> {
         let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target)).await?;
         let mut client = Some(client);
-        let mut way = Way { wire: self, deliveries: self.deliveries.subscribe(), state: State::Open };
+        let mut upstream = Upstream { shared: self, deliveries: self.deliveries.subscribe(), state: State::Open };
         let (mut from_client, mut from_server) = ([0; 65536], [0; 65536]);
         let mut clients_turn = true;
         let mut round_trips = 0;
-        // A connection that has swallowed something carries nothing ever after, as on a network that lost its state.
+        // Once bytes are lost, TCP cannot deliver the later ones either.
         let mut lost = false;
-        while client.is_some() || way.is_late() {
+        while client.is_some() || upstream.is_late() {
             tokio::select! {
                 count = read(client.as_mut(), &mut from_client) => {
                     let Ok(count @ 1..) = count else {
                         client = None;
                         continue;
                     };
-                    lost |= self.swallows.load(Ordering::SeqCst);
+                    lost |= self.black_hole.load(Ordering::SeqCst);
                     if clients_turn {
                         self.round_trips.fetch_add(1, Ordering::SeqCst);
                         round_trips += 1;
-                        client.take_if(|_| way.close_behind(round_trips));
+                        client.take_if(|_| upstream.hold_after(round_trips));
                     }
                     clients_turn = false;
-                    let passed = way.pass(&from_client[..count]);
+                    let passed = upstream.pass(&from_client[..count]);
                     if !lost {
                         server.write_all(passed).await?;
                     }
                 }
                 count = server.read(&mut from_server) => {
                     let Ok(count @ 1..) = count else { break };
-                    lost |= self.swallows.load(Ordering::SeqCst);
+                    lost |= self.black_hole.load(Ordering::SeqCst);
                     if self.loses_answer(round_trips) {
                         self.answers_lost.fetch_add(1, Ordering::SeqCst);
                         break;
                     }
                     clients_turn = true;
-                    way.answered();
+                    upstream.answered();
                     if let Some(stream) = client.as_mut().filter(|_| !lost)
                         && stream.write_all(&from_server[..count]).await.is_err()
                     {
                         client = None;
                     }
                 }
-                bytes = way.delivery() => server.write_all(&bytes).await?,
+                bytes = upstream.delivery() => server.write_all(&bytes).await?,
             }
         }
         Ok(())
@@ -295,7 +292,7 @@ impl Wire {
     }
 }
 
-/// Reads from a client that is still there.
+/// Reads from a client that is still connected.
 async fn read(client: Option<&mut TcpStream>, into: &mut [u8]) -> io::Result<usize> {
     match client {
         Some(client) => client.read(into).await,
@@ -303,58 +300,59 @@ async fn read(client: Option<&mut TcpStream>, into: &mut [u8]) -> io::Result<usi
     }
 }
 
-/// The way of one connection to the server.
-struct Way<'a> {
-    wire: &'a Wire,
+/// One connection's direction to the server.
+struct Upstream<'a> {
+    shared: &'a Shared,
     deliveries: watch::Receiver<u32>,
     state: State,
 }
 
-/// How far a connection's bytes get.
 enum State {
-    /// To the server.
     Open,
-    /// So many more to the server, those after them no further than here.
-    Closed { pass: usize, held: Vec<u8> },
-    /// To the server, which has not answered what was held.
+    /// So many more bytes pass, those after them are held.
+    Holding {
+        pass: usize,
+        held: Vec<u8>,
+    },
+    /// The server has not answered yet what was held.
     Delivered,
 }
 
-impl Way<'_> {
-    /// Closes the way if the client's next words, the first of a round trip, are to be held; whether to cut it off.
-    fn close_behind(&mut self, round_trips: u32) -> bool {
-        let mut holds = self.wire.holds.lock().expect("a lock");
-        let (State::Open, Some(Hold { what, cuts })) = (&self.state, *holds) else { return false };
-        let pass = match what {
-            What::Next { skipped: 0, bytes } => {
+impl Upstream<'_> {
+    /// Starts to hold if the request that begins this round trip is to be held; whether to disconnect the client.
+    fn hold_after(&mut self, round_trips: u32) -> bool {
+        let mut holds = self.shared.holds.lock().expect("a lock");
+        let (State::Open, Some(Hold { scope, disconnects })) = (&self.state, *holds) else { return false };
+        let pass = match scope {
+            Scope::Next { skipped: 0, bytes } => {
                 *holds = None;
                 bytes
             }
-            What::Next { skipped, bytes } => {
-                *holds = Some(Hold { what: What::Next { skipped: skipped - 1, bytes }, cuts });
+            Scope::Next { skipped, bytes } => {
+                *holds = Some(Hold { scope: Scope::Next { skipped: skipped - 1, bytes }, disconnects });
                 return false;
             }
-            What::All { round_trips: before } if round_trips > before => 0,
-            What::All { .. } => return false,
+            Scope::All { round_trips: before } if round_trips > before => 0,
+            Scope::All { .. } => return false,
         };
-        self.state = State::Closed { pass, held: Vec::new() };
+        self.state = State::Holding { pass, held: Vec::new() };
         self.deliveries.mark_unchanged();
-        self.wire.held.send_modify(|held| *held += 1);
-        cuts
+        self.shared.held.send_modify(|held| *held += 1);
+        disconnects
     }
 
-    /// What of this goes to the server now; the rest is held.
-    fn pass<'a>(&mut self, said: &'a [u8]) -> &'a [u8] {
-        let State::Closed { pass, held } = &mut self.state else { return said };
-        let (passed, rest) = said.split_at(said.len().min(*pass));
+    /// Which of these bytes to send now; the rest is held.
+    fn pass<'a>(&mut self, sent: &'a [u8]) -> &'a [u8] {
+        let State::Holding { pass, held } = &mut self.state else { return sent };
+        let (passed, rest) = sent.split_at(sent.len().min(*pass));
         *pass -= passed.len();
         held.extend_from_slice(rest);
         passed
     }
 
-    /// Waits until what is held is to be delivered, if anything is.
+    /// Waits for a delivery of what is held; for ever if nothing is.
     async fn delivery(&mut self) -> Vec<u8> {
-        let State::Closed { held, .. } = &mut self.state else { pending().await };
+        let State::Holding { held, .. } = &mut self.state else { pending().await };
         let _ = self.deliveries.changed().await;
         let held = mem::take(held);
         self.state = State::Delivered;
@@ -365,19 +363,18 @@ impl Way<'_> {
         !matches!(self.state, State::Open)
     }
 
-    /// The server has spoken.
     fn answered(&mut self) {
         if matches!(self.state, State::Delivered) {
             self.state = State::Open;
-            self.wire.held.send_modify(|held| *held -= 1);
+            self.shared.held.send_modify(|held| *held -= 1);
         }
     }
 }
 
-impl Drop for Way<'_> {
+impl Drop for Upstream<'_> {
     fn drop(&mut self) {
         if self.is_late() {
-            self.wire.held.send_modify(|held| *held -= 1);
+            self.shared.held.send_modify(|held| *held -= 1);
         }
     }
 }

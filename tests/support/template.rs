@@ -4,7 +4,6 @@ pub use gateway::template::{Function, Template};
 
 use crate::workspace::{Route, root};
 
-/// Reads the template.
 pub fn template() -> Template {
     Template::read(&root().join("template.yaml")).expect("template.yaml")
 }

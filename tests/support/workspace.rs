@@ -1,6 +1,7 @@
-//! The workspace itself: its packages and the routes it lists.
+//! The workspace: its packages, the routes it lists, and what `make test` says about the stack.
 
 use std::{
+    env,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -8,42 +9,43 @@ use std::{
 use cargo_metadata::{Metadata, MetadataCommand};
 use reqwest::Method;
 
-/// A row of the router.
+/// A row of the router in `Cargo.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
-    /// The path, with its ids by name: `/users/{user_id}`.
+    /// With placeholders: `/users/{user_id}`.
     pub path: String,
-    /// The method.
     pub method: String,
-    /// The function that serves it.
     pub function: String,
 }
 
 impl Route {
-    /// The method as a client sends it.
     pub fn method(&self) -> Method {
         self.method.parse().expect("a method")
     }
 
-    /// Whether it is below `/users/{user_id}`, and so asks for a token.
+    /// Whether it requires a token: everything below `/users/{user_id}` does.
     pub fn is_protected(&self) -> bool {
         self.path.contains("{user_id}")
     }
 
-    /// The path with these ids in it. A function that serves assets has a script of its own name.
+    /// The path with these ids filled in. A function that serves assets has a script of its own name.
     pub fn path_of(&self, user: &str, task: &str) -> String {
         let script = format!("{}.js", self.function);
         self.path.replace("{user_id}", user).replace("{task_id}", task).replace("{asset}", &script)
     }
 }
 
-/// The checkout that is tested: the one that the tests are run in, which need not be the one they were built in.
+/// The checkout that is tested: the one the tests run in, which need not be the one they were built in.
 pub fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| cli::checkout().expect("a checkout"));
     &ROOT
 }
 
-/// What cargo knows of the workspace.
+/// An environment variable that the command that runs the tests sets.
+pub fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: `make test` sets it"))
+}
+
 pub fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().expect("cargo metadata")
 }
@@ -57,7 +59,7 @@ pub fn routes() -> Vec<Route> {
         .iter()
         .flat_map(|(path, entries)| {
             entries.as_array().expect("a list of methods").iter().map(move |entry| {
-                let text = |member: &str| entry[member].as_str().expect("a text").to_owned();
+                let text = |member: &str| entry[member].as_str().expect("a string").to_owned();
                 Route { path: path.clone(), method: text("method"), function: text("function") }
             })
         })

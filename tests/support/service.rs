@@ -1,0 +1,74 @@
+//! Programs that serve a port until a test ends.
+
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+
+/// How long a program may take to listen, or to end.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A running program; dropping this ends it, with its process group if it has one of its own.
+#[derive(Debug)]
+pub struct Service {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Service {
+    /// Starts a program and waits until it listens. Other files of its own can be kept in the folder.
+    pub fn start(folder: TempDir, port: u16, command: &mut Command) -> Self {
+        let log = File::create(folder.path().join("log")).expect("a log");
+        let stderr = log.try_clone().expect("a log");
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(stderr).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let service = Self { child, folder };
+        let deadline = Instant::now() + TIMEOUT;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(Instant::now() < deadline, "{command:?} does not listen: {}", service.output());
+            sleep(Duration::from_millis(50));
+        }
+        service
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// All that it has printed.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.folder().join("log")).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+            && kill_process_group(group, Signal::TERM).is_ok()
+        {
+            let deadline = Instant::now() + TIMEOUT;
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                sleep(Duration::from_millis(20));
+            }
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
