@@ -1,54 +1,53 @@
-# Every target is one command of `tools/local` or of cargo; `make` alone lists them.
+# Every target is one command of `cargo xtask` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help dev db sam-local test test-faults test-sam pictures fuzz build clean-data
 .PHONY: deploy smoke secrets rotate-keys remove-secrets monitor costs
 
-# `--bin`, not `-p`: with the features of the whole build, which then does not compile this tool a second time.
-LOCAL := cargo run --quiet --bin local --
+XTASK := cargo xtask
 # `sam` and a `cargo lambda` that cross-compiles, on the PATH of what follows.
-RELEASE := $(LOCAL) release --
+RELEASE := $(XTASK) release --
 OPERATE := cargo run --quiet --bin operate --
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: ## run the whole API on 127.0.0.1:9000 (DEV_PORT); Ctrl-C stops it
-	@$(LOCAL) dev
+	@$(XTASK) dev
 
 db: ## run the database only, for a `cargo lambda watch` of your own
-	@$(LOCAL) db
+	@$(XTASK) db
 
 sam-local: ## run the same in containers, as `sam local start-api` does it; needs a Docker engine
-	@$(LOCAL) sam-local
+	@$(XTASK) sam-local
 
 test: ## check formatting and lints, run the unit tests, then the whole API's tests over HTTP (TEST_PORT)
-	$(LOCAL) tools
+	$(XTASK) tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	$(LOCAL) deny
-	$(LOCAL) lint-migrations
-	$(LOCAL) lint-template
+	$(XTASK) deny
+	$(XTASK) lint-migrations
+	$(XTASK) lint-template
 	cargo test --workspace --exclude tests
-	$(LOCAL) test -- cargo test -p tests
+	$(XTASK) test -- cargo test -p tests
 
 test-faults: ## break the database in every way under load, at length (some minutes), and print what came of it
-	LONG=1 $(LOCAL) test -- cargo test -p tests --test faults
+	LONG=1 $(XTASK) test -- cargo test -p tests --test faults
 
 pictures: ## take the README's pictures of the page anew
-	$(LOCAL) test -- cargo test -p tests --test browser views
+	$(XTASK) test -- cargo test -p tests --test browser views
 	cp .local/test/screenshots/tasks-light-desktop.png .local/test/screenshots/tasks-dark-phone.png functions/web/pictures/
 
 test-sam: ## build with `sam build`, look at what was built, and run the main tests on it in containers (TEST_PORT)
-	@$(LOCAL) test-sam
+	@$(XTASK) test-sam
 
 fuzz: ## look for events that the functions cannot answer, for FUZZ_SECONDS (600)
-	@$(LOCAL) fuzz -- -max_total_time=$${FUZZ_SECONDS:-600}
+	@$(XTASK) fuzz -- -max_total_time=$${FUZZ_SECONDS:-600}
 
 build: ## build every function for the cloud and show the sizes
-	@$(LOCAL) build
+	@$(XTASK) build
 
 clean-data: ## remove the data of `make dev`: database, certificates, keys
-	@$(LOCAL) clean-data
+	@$(XTASK) clean-data
 
 # Variables on make's command line, such as STAGE, are in the environment of what it runs.
 
@@ -71,4 +70,4 @@ monitor: ## show what the database of STAGE, or at DATABASE_URL_UNPOOLED, tells 
 	@$(OPERATE) monitor
 
 costs: ## measure what a million requests cost, on a stack of its own
-	@$(LOCAL) run -- $(OPERATE) costs
+	@$(XTASK) run -- $(OPERATE) costs

@@ -51,7 +51,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// `local`, as built in the checkout that is tested, run in another.
 fn local(folder: &Path, arguments: &[&str]) -> Command {
-    let mut local = Command::new(program("local").unwrap());
+    let mut local = Command::new(program("xtask").unwrap());
     local.args(arguments).current_dir(folder).env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_TARGET_DIR");
     local.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     local

@@ -54,7 +54,7 @@ fn a_variable_that_is_empty_is_not_set() {
         command.env_remove("CARGO_MANIFEST_DIR").output().unwrap()
     };
     // Defaults take effect,
-    let found = run("local", &["tools"], &["DEV_PORT", "TEST_PORT", "PG_BIN"]);
+    let found = run("xtask", &["tools"], &["DEV_PORT", "TEST_PORT", "PG_BIN"]);
     assert!(found.status.success(), "{}", text(&found));
     // and what is needed is said to be missing, by name, not to be of the wrong form.
     for (program, arguments, variables, missing) in [

@@ -39,7 +39,7 @@ pub(crate) struct Breakable {
 impl Breakable {
     /// Starts it and waits until it is ready.
     pub(crate) async fn start() -> Self {
-        let mut child = Command::new(program("local").unwrap())
+        let mut child = Command::new(program("xtask").unwrap())
             .arg("faults")
             .current_dir(root())
             .stdin(Stdio::piped())
