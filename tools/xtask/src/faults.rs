@@ -1,47 +1,24 @@
-//! A database that a test breaks: its parts are stopped and started as standard input says, line by line, each line
-//! answered by `done`.
+//! A database that a test breaks: its parts are stopped and started by lines on standard input such as
+//! `stop PgBouncer`, each answered by `done`.
 
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use anyhow::{Result, bail};
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
-use anyhow::{Context, Result, bail};
+use crate::{pgbouncer, postgres, profile::Profile, stack::Stack, supervisor::Supervisor};
 
-use crate::process::TICK;
-use crate::profile::Profile;
-use crate::{Up, pgbouncer, postgres};
-
-/// Starts the database and does what it is told until standard input ends.
-pub(crate) fn obey(profile: &Profile) -> Result<u8> {
-    let mut up = crate::start(profile)?;
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    loop {
+/// Starts the database and carries out commands until standard input ends.
+pub(crate) async fn serve(profile: &Profile, supervisor: &Supervisor) -> Result<()> {
+    let stack = Stack::start(profile, supervisor).await?;
+    let mut lines = BufReader::new(stdin()).lines();
+    println!("done");
+    while let Some(line) = lines.next_line().await? {
+        match line.split_once(' ') {
+            Some(("stop", part)) => supervisor.stop(part).await,
+            Some(("start", postgres::PART)) => stack.start_postgres().await,
+            Some(("start", pgbouncer::PART)) => stack.start_pgbouncer().await,
+            _ => bail!("unknown command {line:?}"),
+        }?;
         println!("done");
-        let line = loop {
-            match lines.recv_timeout(TICK) {
-                Ok(line) => break line,
-                Err(RecvTimeoutError::Timeout) => up.stack.check()?,
-                Err(RecvTimeoutError::Disconnected) => return Ok(0),
-            }
-        };
-        follow(&line, profile, &mut up)?;
     }
-}
-
-fn follow(line: &str, profile: &Profile, up: &mut Up) -> Result<()> {
-    let Up { stack, tools, postgres, tls, .. } = up;
-    match line.split_once(' ') {
-        Some(("stop", part)) => stack.stop(part),
-        Some(("start", postgres::PART)) => postgres.start(profile, &tools.postgres, tls, stack),
-        Some(("start", pgbouncer::PART)) => {
-            let program = tools.pgbouncer.as_deref().context("there is no PgBouncer")?;
-            pgbouncer::start(program, &postgres.password, profile, None, tls, stack)
-        }
-        _ => bail!("cannot {line:?}"),
-    }
+    Ok(())
 }

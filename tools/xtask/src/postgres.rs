@@ -1,17 +1,18 @@
 //! PostgreSQL on a data folder of its own.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio::{io::AsyncWriteExt, process::Command};
 
-use crate::process;
+use crate::process::{run_quietly, stdout_of};
+use crate::process_table;
 use crate::profile::{Kind, Profile};
-use crate::servant::write_private;
-use crate::stack::Stack;
+use crate::server_user::write_private;
+use crate::supervisor::{Supervisor, wait_until};
 use crate::tls::Tls;
 
 /// The database, and the role that owns it.
@@ -20,9 +21,9 @@ pub(crate) const NAME: &str = "task_api";
 /// The functions' role, as `migrate role` names it.
 pub(crate) const FUNCTIONS: &str = "task_api_functions";
 
-/// The role that may do anything.
 pub(crate) const SUPERUSER: &str = "postgres";
 
+/// The name of the part.
 pub(crate) const PART: &str = "PostgreSQL";
 
 /// A PostgreSQL installation.
@@ -36,12 +37,12 @@ pub(crate) struct Installation {
 
 impl Installation {
     /// The installation in this folder, if there is one that runs.
-    pub(crate) fn in_folder(bin: &Path) -> Option<Self> {
-        // Behind links in a common folder stands one with everything that belongs together.
+    pub(crate) async fn in_folder(bin: &Path) -> Option<Self> {
+        // Links in a common folder such as /usr/bin lead to the installation's own.
         let real = bin.join("postgres").canonicalize().ok()?;
         let bin = real.parent().filter(|folder| folder.join("initdb").is_file())?;
         // postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)
-        let answer = process::ask(Command::new(bin.join("postgres")).arg("--version"))?;
+        let answer = stdout_of(Command::new(bin.join("postgres")).arg("--version")).await?;
         let version = answer.split_ascii_whitespace().nth(2)?.to_owned();
         Some(Self { bin: bin.to_path_buf(), version })
     }
@@ -51,29 +52,30 @@ impl Installation {
         self.version.split(|c: char| !c.is_ascii_digit()).next().and_then(|major| major.parse().ok()).unwrap_or(0)
     }
 
-    fn has_module(&self, name: &str) -> bool {
-        // The npm packages have no `pg_config`, but always the same folders.
-        let modules = process::ask(Command::new(self.bin.join("pg_config")).arg("--pkglibdir"))
+    async fn has_module(&self, name: &str) -> bool {
+        // The npm packages have no `pg_config`, and always the same folders.
+        let modules = stdout_of(Command::new(self.bin.join("pg_config")).arg("--pkglibdir"))
+            .await
             .map_or_else(|| self.bin.join("../lib/postgresql"), PathBuf::from);
         ["so", "dylib"].iter().any(|ending| modules.join(format!("{name}.{ending}")).is_file())
     }
 }
 
-/// The data folder and the passwords that open it, made at random.
+/// The data folder and the passwords that open it.
 pub(crate) struct Postgres {
     data: PathBuf,
-    /// Of the owner and of the superuser; made together with the data.
+    /// The owner's and the superuser's; made together with the data.
     pub(crate) password: String,
-    /// Of the functions' role, which `migrate role` makes.
+    /// That of the functions' role, which `migrate role` creates.
     pub(crate) functions_password: String,
 }
 
 impl Postgres {
-    /// Opens the data folder, or makes it.
-    pub(crate) fn open(profile: &Profile, installation: &Installation) -> Result<Self> {
+    /// Opens the data folder, or creates it.
+    pub(crate) async fn open(profile: &Profile, installation: &Installation) -> Result<Self> {
         let home = profile.data.join("postgres");
         if !home.exists() {
-            create(profile, installation, &home)?;
+            create(profile, installation, &home).await?;
         }
         let data = home.join("data");
         let made_by = fs::read_to_string(data.join("PG_VERSION")).context("the data folder has no PG_VERSION")?;
@@ -87,182 +89,124 @@ impl Postgres {
                 installation.version,
             );
         }
-        let file = home.join("password");
-        let password = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        // Data of the first release has none.
-        let file = home.join("functions-password");
-        if !file.exists() {
-            write_private(&file, &random_password()?)?;
+        // Data of the first release has no password for the functions.
+        let functions_file = home.join("functions-password");
+        if !functions_file.exists() {
+            write_private(&functions_file, &random_password())?;
         }
-        let functions_password =
-            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(Self { data, password, functions_password })
+        let read = |file: PathBuf| fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
+        Ok(Self { password: read(home.join("password"))?, functions_password: read(functions_file)?, data })
     }
 
     /// Starts the server and waits until it takes connections.
-    pub(crate) fn start(
+    pub(crate) async fn start(
         &self,
         profile: &Profile,
         installation: &Installation,
         tls: &Tls,
-        stack: &mut Stack,
+        supervisor: &Supervisor,
     ) -> Result<()> {
-        self.configure(profile, installation, tls)?;
-        let mut command = profile.servant.command(&installation.bin.join("postgres"));
+        self.configure(profile, installation, tls).await?;
+        let mut command = profile.server_user.command(&installation.bin.join("postgres"));
         command.arg("-D").arg(&self.data).current_dir(&self.data);
-        hide_settings(&mut command);
-        // PostgreSQL does not start while the process that this file names runs, whatever program it is after a reboot
-        // or in a copy. And what the last run said about itself would be mistaken for what this one says.
+        // PostgreSQL refuses to start while the process named in this file runs, even if that is another program after
+        // a reboot or in a copy. And the last run's status must not be taken for that of this one.
         let status = self.data.join("postmaster.pid");
         if let Ok(text) = fs::read_to_string(&status) {
-            if let Some(pid) = self.holder(&text) {
+            let pid = text.lines().next().and_then(|line| line.trim().parse().ok());
+            if let Some(pid) = pid.filter(|pid| process_table::runs_in(*pid, "postgres", &self.data)) {
                 bail!("PostgreSQL (pid {pid}) runs on {} already: end it with `kill -INT {pid}`", self.data.display());
             }
             fs::remove_file(&status).with_context(|| format!("cannot remove {}", status.display()))?;
         }
-        stack.start(PART, &mut command, Some(profile.log("postgres")))?;
-        // The eighth line of this file is how `pg_ctl` knows as well.
-        let ready = || {
+        let log = profile.log("postgres");
+        let hint =
+            if profile.kind == Kind::Dev { ": if nobody needs its data, `make clean-data` removes it" } else { "" };
+        supervisor.start(PART, command, Some(log.clone()), hint)?;
+        // `pg_ctl` reads the eighth line as well.
+        let is_ready = async || {
             fs::read_to_string(&status).is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
         };
-        let started = stack.wait_until("PostgreSQL was not ready", Duration::from_secs(60), ready);
-        started.with_context(|| match profile.kind {
-            Kind::Dev => format!(
-                "PostgreSQL does not start on {}. Mend what its last lines name; if nobody needs this data, \
-                 `make clean-data` removes it",
-                self.data.display()
-            ),
-            Kind::Test | Kind::Faults => "PostgreSQL does not start on fresh data".to_owned(),
-        })
-    }
-
-    /// The PostgreSQL that runs on this data folder, by what a `postmaster.pid` says.
-    fn holder(&self, status: &str) -> Option<u32> {
-        let mut lines = status.lines();
-        let (pid, folder) = (lines.next()?.trim().parse().ok()?, lines.next()?);
-        process::find(pid)?;
-        // The server works in its data folder. Where nobody may look, the folder it was started on has to do.
-        let works_here =
-            process::works_in(pid, &self.data).unwrap_or_else(|| Path::new(folder.trim_end()) == self.data);
-        (process::program(pid).is_some_and(|name| name == "postgres") && works_here).then_some(pid)
+        wait_until(PART, Duration::from_secs(60), Some(&log), is_ready).await
     }
 
     /// Written at every start: ports and paths may have changed.
-    fn configure(&self, profile: &Profile, installation: &Installation, tls: &Tls) -> Result<()> {
+    async fn configure(&self, profile: &Profile, installation: &Installation, tls: &Tls) -> Result<()> {
         let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "''"));
         let mut settings = format!(
-            "listen_addresses = '127.0.0.1'\n\
-             port = {}\n\
-             # A socket's path has a length limit that a clone's path may break, and nothing here needs one.\n\
-             unix_socket_directories = ''\n\
-             # As the smallest compute of Neon's has it.\n\
-             max_connections = 104\n\
-             password_encryption = 'scram-sha-256'\n\
-             ssl = on\n\
-             ssl_cert_file = {}\n\
-             ssl_key_file = {}\n\
-             lc_messages = 'C'\n\
-             log_line_prefix = '%m [%p] %d '\n\
-             log_timezone = 'UTC'\n",
-            profile.postgres_port(),
-            quoted(&tls.certificate),
-            quoted(&tls.key),
+            include_str!("../config/postgresql.conf"),
+            port = profile.postgres_port(),
+            certificate = quoted(&tls.certificate),
+            key = quoted(&tls.key),
         );
-        if installation.has_module("pg_stat_statements") {
+        if installation.has_module("pg_stat_statements").await {
             settings.push_str("shared_preload_libraries = 'pg_stat_statements'\n");
         }
-        settings.push_str(match profile.kind {
-            Kind::Dev => "timezone = 'UTC'\n",
-            Kind::Test | Kind::Faults => {
-                "# Answers are in UTC whatever the server thinks.\n\
-                 timezone = 'Asia/Tokyo'\n\
-                 # This data does not have to outlive the machine.\n\
-                 fsync = off\n\
-                 full_page_writes = off\n"
-            }
-        });
+        if profile.kind == Kind::Dev {
+            settings.push_str("timezone = 'UTC'\n");
+        } else {
+            settings.push_str(include_str!("../config/postgresql.test.conf"));
+        }
         if profile.kind == Kind::Test {
             settings.push_str("synchronous_commit = off\n");
         }
         let access = "# Nobody gets in without TLS and a password.\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
-        profile.servant.write(&self.data.join("postgresql.conf"), &settings)?;
-        profile.servant.write(&self.data.join("pg_hba.conf"), access)
+        profile.server_user.write(&self.data.join("postgresql.conf"), &settings)?;
+        profile.server_user.write(&self.data.join("pg_hba.conf"), access)
     }
 }
 
-/// Makes the data folder with its roles and its database. Built under another name: a half-made one is never taken
-/// for a whole one.
-fn create(profile: &Profile, installation: &Installation, home: &Path) -> Result<()> {
-    let servant = profile.servant;
+/// Creates the data folder with its roles and its database, under another name until it is complete.
+async fn create(profile: &Profile, installation: &Installation, home: &Path) -> Result<()> {
+    let user = profile.server_user;
     let new = profile.data.join("postgres.new");
     if new.exists() {
         fs::remove_dir_all(&new).with_context(|| format!("cannot remove {}", new.display()))?;
     }
     let data = new.join("data");
     fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
-    servant.own(&data)?;
+    user.own(&data)?;
 
-    let mut initdb = servant.command(&installation.bin.join("initdb"));
+    let mut initdb = user.command(&installation.bin.join("initdb"));
     // `--no-sync`: if the machine dies within this second, the next start begins again.
     initdb.args(["--username", SUPERUSER, "--auth=reject", "--encoding=UTF8", "--no-locale", "--no-sync"]);
     initdb.arg("-D").arg(&data).current_dir(&data).env("LC_ALL", "C");
-    hide_settings(&mut initdb);
-    process::run_quietly(&mut initdb, &profile.log("initdb"))?;
+    run_quietly(&mut initdb, &profile.log("initdb")).await?;
 
-    let password = random_password()?;
-    // One command a line. Single-user mode needs no password to set one, and no `psql`.
+    let password = random_password();
+    // One command a line. Single-user mode needs neither a password nor `psql`.
     let mut script = format!(
         "ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n\
          CREATE ROLE {NAME} LOGIN CREATEDB PASSWORD '{password}'\n\
          GRANT pg_monitor, pg_signal_backend TO {NAME}\n\
          CREATE DATABASE {NAME} OWNER {NAME}\n"
     );
-    if installation.has_module("pg_stat_statements") {
-        // In the database `postgres`, from where it shows all of them: the product's own schema stays as it is.
+    if installation.has_module("pg_stat_statements").await {
+        // In the database `postgres`, where it covers all databases: the product's own schema stays as it is.
         script.push_str("CREATE EXTENSION pg_stat_statements\n");
         script.push_str(&format!("GRANT EXECUTE ON FUNCTION pg_stat_statements_reset TO {NAME}\n"));
     }
-    let mut postgres = servant.command(&installation.bin.join("postgres"));
+    let mut postgres = user.command(&installation.bin.join("postgres"));
     postgres.arg("--single").arg("-D").arg(&data).arg("postgres").current_dir(&data).env("LC_ALL", "C");
-    hide_settings(&mut postgres);
-    let mut single = postgres
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("postgres --single")?;
+    postgres.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut single = postgres.spawn().context("cannot start postgres --single")?;
     if let Some(mut stdin) = single.stdin.take() {
-        stdin.write_all(script.as_bytes()).context("postgres --single")?;
+        stdin.write_all(script.as_bytes()).await.context("postgres --single")?;
     }
-    let mut said = String::new();
-    if let Some(mut stderr) = single.stderr.take() {
-        stderr.read_to_string(&mut said)?;
-    }
-    // It goes on after an error and ends well, so its words count, not its exit code.
-    if !single.wait()?.success() || said.contains("ERROR:") || said.contains("FATAL:") {
-        bail!("PostgreSQL could not make its roles: {}", said.trim());
+    let output = single.wait_with_output().await?;
+    // It goes on after an error and exits with 0: only what it prints tells.
+    let printed = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() || printed.contains("ERROR:") || printed.contains("FATAL:") {
+        bail!("PostgreSQL could not create its roles: {}", printed.trim());
     }
 
     write_private(&new.join("password"), &password)?;
     fs::rename(&new, home).with_context(|| format!("cannot rename {}", new.display()))
 }
 
-/// 192 bits as hexadecimal digits, which need no quoting anywhere.
-fn random_password() -> Result<String> {
-    let mut bytes = [0; 24];
-    fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .context("cannot read /dev/urandom")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// The user's own settings of PostgreSQL's programs have nothing to say here.
-fn hide_settings(command: &mut Command) {
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"PG") {
-            command.env_remove(name);
-        }
-    }
+/// 128 random bits in hexadecimal, which need no quoting anywhere.
+fn random_password() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }
 
 #[cfg(test)]
@@ -273,12 +217,5 @@ mod tests {
     fn the_major_version_is_read_from_releases_and_betas() {
         let major = |version: &str| Installation { bin: PathBuf::new(), version: version.to_owned() }.major();
         assert_eq!((major("15.18"), major("18beta1"), major("17.6")), (15, 18, 17));
-    }
-
-    #[test]
-    fn passwords_are_long_and_never_the_same() {
-        let (one, two) = (random_password().unwrap(), random_password().unwrap());
-        assert!(one.len() == 48 && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_ne!(one, two);
     }
 }

@@ -4,34 +4,27 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use cargo_metadata::MetadataCommand;
 
-use crate::functions::hide_settings;
-use crate::process::run;
-use crate::tools::cargo_lambda_with_zig;
+use crate::{cargo::hide_settings, process::run_checked, tools::cargo_lambda_with_zig};
 
-/// Builds and shows a table: raw is what is loaded into memory, zipped is what is uploaded.
-pub(crate) fn build(arguments: &[OsString]) -> Result<()> {
+/// Builds and prints a table of sizes: raw is loaded into memory, zipped is uploaded.
+pub(crate) async fn build(arguments: &[OsString]) -> Result<()> {
     let root = cli::checkout()?;
     let packages = packages(&root)?;
-    let cargo_lambda = cargo_lambda_with_zig()?;
+    let cargo_lambda = cargo_lambda_with_zig().await?;
     // The second run only packs what the first one built.
     for format in ["binary", "zip"] {
         let mut build = cargo_lambda.command();
         hide_settings(&mut build);
         build.args(["build", "--release", "--output-format", format, "--lambda-dir"]).arg(&packages).args(arguments);
-        let status = run(build.env("PATH", cargo_lambda.path()?).current_dir(&root))?;
-        if !status.success() {
-            bail!("the build failed; the compiler's words are above");
-        }
+        run_checked(build.env("PATH", cargo_lambda.path()?).current_dir(&root)).await?;
     }
     println!("\n  {:<14} {:>9} {:>9}", "function", "raw", "zipped");
     let functions = root.join("functions");
-    let mut names: Vec<_> = fs::read_dir(&functions)
-        .with_context(|| format!("cannot read {}", functions.display()))?
-        .filter_map(|entry| Some(entry.ok()?.file_name().display().to_string()))
-        .collect();
+    let entries = fs::read_dir(&functions).with_context(|| format!("cannot read {}", functions.display()))?;
+    let mut names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name().display().to_string())).collect();
     names.sort();
     for name in names {
         let folder = packages.join(&name);

@@ -1,70 +1,49 @@
-//! The template: checked, built, and run in containers, with AWS's own tools.
+//! The functions built and run in containers by AWS's own tools.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::json;
+use tokio::process::Command;
 
-use crate::engine::{ARCHITECTURE, HOST};
-use crate::functions::{Settings, hide_settings, wait_for_health};
-use crate::process::{ask, run};
+use crate::cargo::hide_settings;
+use crate::containers::{ARCHITECTURE, HOST, docker};
+use crate::functions::wait_for_health;
+use crate::process::run_checked;
 use crate::profile::{Kind, Profile};
-use crate::servant::write_private;
-use crate::stack::Stack;
+use crate::server_user::write_private;
+use crate::settings::Settings;
+use crate::supervisor::Supervisor;
 use crate::tls::Tls;
 use crate::tools;
 
-/// Checks the template. What a tool finds and is not changed has its reason beside it: in the template's metadata, and
-/// in `.checkov.yaml`.
-pub(crate) fn lint() -> Result<u8> {
-    let sam = tools::sam()?;
-    let mut validate = Command::new(sam.join("sam"));
-    validate.args(["validate", "--lint"]);
-    let mut cfn_lint = Command::new(sam.join("cfn-lint"));
-    cfn_lint.arg("template.yaml");
-    let mut checkov = Command::new(tools::checkov()?.join("checkov"));
-    checkov.args([
-        "--file",
-        "template.yaml",
-        "--framework",
-        "cloudformation",
-        "--skip-download",
-        "--compact",
-        "--quiet",
-    ]);
-    for mut check in [validate, cfn_lint, checkov] {
-        if !run(offline(&mut check).current_dir(cli::checkout()?))?.success() {
-            return Ok(1);
-        }
-    }
-    Ok(0)
-}
+/// The modules of tests that speak to nothing but the API, and the one about what was built.
+pub(crate) const MAIN_CASES: [&str; 8] =
+    ["access::", "bodies::", "deployed::", "paging::", "readme::", "tasks::", "tokens::", "users::"];
+
+/// The certificate's file in a function's folder.
+const CA: &str = "local-ca.pem";
 
 /// Builds every function for this machine's processor, apart from what is deployed.
-pub(crate) fn build(profile: &Profile) -> Result<()> {
-    // Only where the linker is Linux's own can it do without zig.
+pub(crate) async fn build(profile: &Profile) -> Result<()> {
+    // On Linux the system's linker does; elsewhere zig is needed.
     let linux = cfg!(target_os = "linux");
-    let cargo_lambda = if linux { tools::cargo_lambda()? } else { tools::cargo_lambda_with_zig()? };
-    let mut build = Command::new(tools::sam()?.join("sam"));
+    let cargo_lambda = if linux { tools::cargo_lambda().await? } else { tools::cargo_lambda_with_zig().await? };
+    let mut build = Command::new(tools::sam().await?.join("sam"));
     hide_settings(&mut build);
     build.args(["build", "--parameter-overrides", &parameters(), "--build-dir"]).arg(build_folder(profile));
     if linux {
         build.env("CARGO_LAMBDA_COMPILER", "cargo");
     }
-    let status = run(offline(&mut build).env("PATH", cargo_lambda.path()?).current_dir(&profile.root))?;
-    if !status.success() {
-        bail!("`sam build` failed; its words are above");
-    }
-    Ok(())
+    run_checked(offline(&mut build).env("PATH", cargo_lambda.path()?).current_dir(&profile.root)).await
 }
 
 /// Starts `sam local start-api` on what was built, and waits until it answers.
-pub(crate) fn start(profile: &Profile, settings: &Settings, tls: &Tls, stack: &mut Stack) -> Result<()> {
+pub(crate) async fn start(profile: &Profile, settings: &Settings, tls: &Tls, supervisor: &Supervisor) -> Result<()> {
     let folder = build_folder(profile);
-    // Of this machine a container sees nothing but its function's folder.
+    // A container sees nothing of this machine but its function's folder.
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let entry = entry?.path();
         if entry.is_dir() {
@@ -74,7 +53,7 @@ pub(crate) fn start(profile: &Profile, settings: &Settings, tls: &Tls, stack: &m
     let variables = profile.home.join("sam.json");
     write_private(&variables, &variables_for_containers(settings))?;
 
-    let mut sam = Command::new(tools::sam()?.join("sam"));
+    let mut sam = Command::new(tools::sam().await?.join("sam"));
     hide_settings(&mut sam);
     sam.args(["local", "start-api", "--host", "127.0.0.1", "--port", &profile.port.to_string()])
         .args(["--parameter-overrides", &parameters(), "--add-host", &format!("{HOST}:host-gateway")])
@@ -83,54 +62,46 @@ pub(crate) fn start(profile: &Profile, settings: &Settings, tls: &Tls, stack: &m
         .arg("--env-vars")
         .arg(variables)
         .current_dir(&profile.root);
-    let log = match profile.kind {
-        Kind::Dev => None,
-        Kind::Test | Kind::Faults => {
-            sam.arg("--no-watch");
-            Some(profile.log("functions"))
-        }
-    };
-    stack.start("sam local", offline(&mut sam), log)?;
-    wait_for_health(profile, stack, Duration::from_secs(120))
+    let log = (profile.kind != Kind::Dev).then(|| profile.log("functions"));
+    if profile.kind != Kind::Dev {
+        sam.arg("--no-watch");
+    }
+    offline(&mut sam);
+    supervisor.start("sam local", sam, log.clone(), "")?;
+    wait_for_health(profile, log.as_deref(), Duration::from_secs(120)).await
 }
 
-/// Removes the containers of what was built: SAM forgets one now and then, and a killed run leaves all of them.
-pub(crate) fn remove_containers(profile: &Profile) {
+/// Removes the containers of what was built. SAM forgets one now and then, and a killed run leaves all of them.
+pub(crate) async fn remove_containers(profile: &Profile) {
     let functions = fs::read_dir(build_folder(profile)).into_iter().flatten().flatten();
     let filters: Vec<_> = functions.map(|it| format!("--filter=volume={}", it.path().display())).collect();
     if filters.is_empty() {
-        // Without a filter these would be all the containers there are.
+        // Without a filter, all containers of the machine would be listed.
         return;
     }
-    let left = ask(Command::new("docker").args(["ps", "--all", "--quiet"]).args(filters)).unwrap_or_default();
+    let list: Vec<_> = ["ps", "--all", "--quiet"].into_iter().chain(filters.iter().map(String::as_str)).collect();
+    let left = docker(&list).await.unwrap_or_default();
     if !left.is_empty() {
-        // An engine that is gone has taken them along.
-        let _ = ask(Command::new("docker").args(["rm", "--force"]).args(left.lines()));
+        // Without an engine there are no containers left to remove.
+        let _ = docker(&["rm", "--force"].into_iter().chain(left.lines()).collect::<Vec<_>>()).await;
     }
 }
-
-/// The modules of tests that speak to nothing but the API, and the one about what was built.
-pub(crate) const MAIN_CASES: [&str; 8] =
-    ["access::", "bodies::", "deployed::", "paging::", "readme::", "tasks::", "tokens::", "users::"];
-
-/// The certificate's file in a function's folder.
-const CA: &str = "local-ca.pem";
 
 /// Where [`build`] builds.
 pub(crate) fn build_folder(profile: &Profile) -> PathBuf {
     profile.home.join("sam")
 }
 
-/// AWS's emulator of the Lambda runtime interface, which SAM brings along.
-pub(crate) fn emulator() -> Result<PathBuf> {
-    let libraries = tools::sam()?.with_file_name("lib");
+/// AWS's emulator of the Lambda runtime interface, which is part of SAM.
+pub(crate) async fn emulator() -> Result<PathBuf> {
+    let libraries = tools::sam().await?.with_file_name("lib");
     let pythons = fs::read_dir(&libraries).with_context(|| format!("cannot read {}", libraries.display()))?;
     let name = format!("site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURE}");
     let found = pythons.flatten().map(|python| python.path().join(&name)).find(|program| program.is_file());
     found.with_context(|| format!("there is no {name} in {}", libraries.display()))
 }
 
-/// The template's parameters. `sam local` puts several origins into one header: one is all it can do.
+/// The template's parameters. A single origin: `sam local` puts several into one header.
 fn parameters() -> String {
     format!("Stage=dev Architecture={ARCHITECTURE} AllowedOrigins=http://localhost:3000")
 }
@@ -145,7 +116,7 @@ fn variables_for_containers(settings: &Settings) -> String {
     json!({ "Parameters": variables }).to_string()
 }
 
-/// Neither reports of how they are used, nor questions to an account that nobody has here.
-fn offline(command: &mut Command) -> &mut Command {
+/// Without reports of usage, and without looking for an AWS account.
+pub(crate) fn offline(command: &mut Command) -> &mut Command {
     command.env("SAM_CLI_TELEMETRY", "0").env("AWS_EC2_METADATA_DISABLED", "true")
 }

