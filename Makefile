@@ -22,11 +22,7 @@ sam-local: ## run the same in containers, as `sam local start-api` does it; need
 
 test: ## check formatting and lints, run the unit tests, then the whole API's tests over HTTP (TEST_PORT)
 	$(XTASK) tools
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	$(XTASK) deny
-	$(XTASK) lint-migrations
-	$(XTASK) lint-template
+	$(XTASK) check
 	cargo test --workspace --exclude tests
 	$(XTASK) test -- cargo test -p tests
 

@@ -62,7 +62,7 @@ fn a_variable_that_is_empty_is_not_set() {
         ("operate", &["smoke"], &["API_URL", "ORIGIN"], "--api-url <URL>"),
         ("operate", &["secrets", "rotate", "--stage", "dev"], &["STEP", "TOKEN_LIFETIME_SECONDS"], "--step <STEP>"),
         ("operate", &["costs", "--api-url", "http://127.0.0.1:9"], &["API_LOG"], "--log <FILE>"),
-        ("keys", &["rotate"], &["JWT_PUBLIC_KEYS"], "--public-keys <PUBLIC_KEYS>"),
+        ("xtask", &["keys", "rotate"], &["JWT_PUBLIC_KEYS"], "--public-keys <PUBLIC_KEYS>"),
         ("migrate", &["up"], &["DATABASE_URL_UNPOOLED", "DATABASE_CA_FILE"], "set DATABASE_URL_UNPOOLED"),
     ] {
         let said = run(program, arguments, variables);

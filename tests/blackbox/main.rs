@@ -28,6 +28,7 @@ mod schema;
 mod secrets;
 mod security;
 mod signin;
+mod stack;
 mod tasks;
 mod template;
 mod tokens;

@@ -1,4 +1,4 @@
-//! A database whose parts can be stopped and started: `local faults`, told what to do over its standard input.
+//! A database whose parts can be stopped and started: `cargo xtask faults`, controlled over its standard input.
 
 use std::{
     path::Path,
