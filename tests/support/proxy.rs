@@ -78,7 +78,7 @@ impl Proxy {
     pub async fn before(url: &str) -> (Self, String) {
         let parsed: Url = url.parse().expect("a URL");
         let ca = ca_file().expect("an authority");
-        let [certificate, key] = ["server.pem", "server.key"].map(|name| fs::read(ca.with_file_name(name)));
+        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| fs::read(ca.with_file_name(name)));
         let identity = Identity::from_pkcs8(&certificate.expect("a certificate"), &key.expect("a key"));
         let acceptor = native_tls::TlsAcceptor::new(identity.expect("an identity")).expect("TLS");
         let ca = native_tls::Certificate::from_pem(&fs::read(ca).expect("an authority")).expect("an authority");

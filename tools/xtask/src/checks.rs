@@ -32,7 +32,7 @@ pub(crate) async fn run(checks: &[Check]) -> Result<()> {
                 run_in_root(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])).await
             }
             Check::Dependencies => {
-                let mut deny = Command::new(tools::cargo_deny().await?);
+                let mut deny = Command::new(tools::CARGO_DENY.program().await?);
                 run_in_root(deny.args(["check", "licenses", "bans", "sources"])).await
             }
             Check::Migrations => migrations().await,
@@ -48,7 +48,7 @@ async fn run_in_root(command: &mut Command) -> Result<()> {
 
 /// A file that runs outside a transaction has other rules: it must do no harm when it stops halfway.
 async fn migrations() -> Result<()> {
-    let squawk = tools::squawk().await?;
+    let squawk = tools::SQUAWK.program().await?;
     let folder = cli::checkout()?.join("migrations");
     let (mut inside, mut outside) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -66,14 +66,12 @@ async fn migrations() -> Result<()> {
 
 /// Exceptions have their reasons beside them, in the template's metadata and in `.checkov.yaml`.
 async fn template() -> Result<()> {
-    let sam = tools::sam().await?;
-    let checkov = tools::checkov().await?.join("checkov");
-    for (program, arguments) in [
-        (sam.join("sam"), "validate --lint"),
-        (sam.join("cfn-lint"), "template.yaml"),
-        (checkov, "--file template.yaml --framework cloudformation --skip-download --compact --quiet"),
+    for (tool, arguments) in [
+        (tools::SAM, "validate --lint"),
+        (tools::CFN_LINT, "template.yaml"),
+        (tools::CHECKOV, "--file template.yaml --framework cloudformation --skip-download --compact --quiet"),
     ] {
-        run_in_root(offline(Command::new(program).args(arguments.split(' ')))).await?;
+        run_in_root(offline(Command::new(tool.program().await?).args(arguments.split(' ')))).await?;
     }
     Ok(())
 }

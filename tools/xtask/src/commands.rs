@@ -1,8 +1,9 @@
 //! What the commands that need a stack do with it.
 
-use std::{ffi::OsString, future::pending, path::Path};
+use std::ffi::OsString;
+use std::future::pending;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::process::Command;
 
 use crate::cargo::cargo;
@@ -30,9 +31,11 @@ pub(crate) async fn dev(profile: &Profile, supervisor: &Supervisor) -> Result<u8
 /// Runs all but the functions until Ctrl-C.
 pub(crate) async fn db(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
     let stack = Stack::start(profile, supervisor).await?;
-    let cargo_lambda = &stack.tools.cargo_lambda;
-    let path = match cargo_lambda.program.parent() {
-        Some(folder) if !cargo_lambda.on_path => format!("PATH=\"{}:$PATH\" ", folder.display()),
+    let cargo_lambda = Some(&stack.tools.cargo_lambda);
+    let path = match cargo_lambda.and_then(|program| program.parent()) {
+        Some(folder) if tools::CARGO_LAMBDA.on_path().as_ref() != cargo_lambda => {
+            format!("PATH=\"{}:$PATH\" ", folder.display())
+        }
         _ => String::new(),
     };
     let env_file = profile.env_file();
@@ -56,15 +59,14 @@ pub(crate) async fn run(profile: &Profile, supervisor: &Supervisor, command: &mu
 
 /// Runs tests against a fresh stack, with the programs that they need beside it.
 pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &mut Command) -> Result<u8> {
-    let browser = tools::browser().await?;
     command
-        .env("MOTO_SERVER", tools::moto_server().await?)
-        .env("SCHEMATHESIS", tools::schemathesis().await?.join("schemathesis"))
-        .env("CHROMIUM", browser.program)
-        .env("CHROMEDRIVER", browser.driver)
-        .env("AXE", browser.axe)
+        .env("MOTO_SERVER", tools::MOTO.program().await?)
+        .env("SCHEMATHESIS", tools::SCHEMATHESIS.program().await?)
+        .env("CHROMIUM", tools::CHROMIUM.program().await?)
+        .env("CHROMEDRIVER", tools::CHROMEDRIVER.program().await?)
+        .env("AXE", tools::AXE.program().await?)
         .env("SCREENSHOTS", profile.home.join("screenshots"));
-    if let Some(ip) = tools::ip().await? {
+    if let Some(ip) = tools::ip().await {
         command.env("IP", ip);
     }
     run(profile, supervisor, command).await
@@ -73,7 +75,7 @@ pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &m
 /// Looks for events that the functions cannot answer. Without a sanitizer, which needs a nightly toolchain: the project
 /// has no unsafe code.
 pub(crate) async fn fuzz(profile: &Profile, supervisor: &Supervisor, arguments: &[OsString]) -> Result<u8> {
-    let mut fuzz = Command::new(tools::cargo_fuzz().await?);
+    let mut fuzz = Command::new(tools::CARGO_FUZZ.program().await?);
     fuzz.args(["run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none", "events", "--"]);
     fuzz.args(["-dict=tests/fuzz/events.dict", "-max_len=4096"]).args(arguments).current_dir(&profile.root);
     run(profile, supervisor, &mut fuzz).await
@@ -101,9 +103,9 @@ pub(crate) async fn test_sam(profile: &Profile, supervisor: &Supervisor) -> Resu
 
 /// Runs a command with `sam` and a `cargo lambda` that cross-compiles on its PATH. Returns its exit code.
 pub(crate) async fn release(command: &mut Command) -> Result<u8> {
-    let sam = tools::sam().await?;
-    let path = tools::cargo_lambda_with_zig().await?.path()?;
-    let path = std::env::join_paths([sam].into_iter().chain(std::env::split_paths(&path)))?;
+    let sam = tools::SAM.program().await?;
+    let cargo_lambda = tools::cargo_lambda_with_zig().await?;
+    let path = tools::path_with(&[&sam, &cargo_lambda])?;
     Ok(process::exit_code(process::run(command.env("PATH", path)).await?))
 }
 
@@ -113,12 +115,4 @@ pub(crate) fn clean_data(profile: &Profile) -> Result<()> {
     profile.clean()?;
     println!("  removed the data in {}", profile.data.display());
     Ok(())
-}
-
-/// The command of an argument list.
-pub(crate) fn command(words: &[OsString]) -> Result<Command> {
-    let (program, arguments) = words.split_first().context("no command is given")?;
-    let mut command = Command::new(Path::new(program));
-    command.args(arguments);
-    Ok(command)
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use crate::{pgbouncer, postgres, profile::Profile, stack::Stack, supervisor::Supervisor};
 
 /// Starts the database and carries out commands until standard input ends.
-pub(crate) async fn serve(profile: &Profile, supervisor: &Supervisor) -> Result<()> {
+pub(crate) async fn serve(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
     let stack = Stack::start(profile, supervisor).await?;
     let mut lines = BufReader::new(stdin()).lines();
     println!("done");
@@ -20,5 +20,5 @@ pub(crate) async fn serve(profile: &Profile, supervisor: &Supervisor) -> Result<
         }?;
         println!("done");
     }
-    Ok(())
+    Ok(0)
 }

@@ -9,11 +9,11 @@ use hyper_util::rt::TokioExecutor;
 use tokio::process::Command;
 
 use crate::cargo::hide_settings;
+use crate::postgres::{Postgres, SUPERUSER};
 use crate::process::run_quietly;
 use crate::profile::{Kind, Profile};
-use crate::settings::Settings;
+use crate::settings::{Settings, url};
 use crate::supervisor::{Supervisor, wait_until};
-use crate::tools::CargoLambda;
 
 /// Brings the schema up to date as its owner, and creates the functions' role as the superuser: an owner that the first
 /// release created may not create roles.
@@ -21,8 +21,7 @@ pub(crate) async fn migrate(
     profile: &Profile,
     programs: &Path,
     settings: &Settings,
-    superuser_url: &str,
-    functions_password: &str,
+    postgres: &Postgres,
 ) -> Result<()> {
     let run = async |argument: &str, variables: &[(&str, &str)]| {
         let mut migrate = Command::new(programs.join("migrate"));
@@ -31,14 +30,15 @@ pub(crate) async fn migrate(
         run_quietly(&mut migrate, &profile.log(&format!("migrate-{argument}"))).await
     };
     run("up", &[]).await?;
-    run("role", &[("DATABASE_URL_UNPOOLED", superuser_url), ("FUNCTIONS_PASSWORD", functions_password)]).await
+    let superuser = url(SUPERUSER, &postgres.password, profile.postgres_port());
+    run("role", &[("DATABASE_URL_UNPOOLED", &superuser), ("FUNCTIONS_PASSWORD", &postgres.functions_password)]).await
 }
 
 /// Starts the gateway, which starts `cargo lambda watch`, and waits until the API answers.
 pub(crate) async fn start(
     profile: &Profile,
     programs: &Path,
-    cargo_lambda: &CargoLambda,
+    cargo_lambda: &Path,
     supervisor: &Supervisor,
 ) -> Result<()> {
     let mut gateway = Command::new(programs.join("gateway"));
@@ -49,7 +49,7 @@ pub(crate) async fn start(
     ] {
         gateway.arg(option).arg(port.to_string());
     }
-    gateway.arg("--").arg(&cargo_lambda.program).args(["lambda", "watch", "--quiet", "--env-file"]);
+    gateway.arg("--").arg(cargo_lambda).args(["lambda", "watch", "--quiet", "--env-file"]);
     gateway.arg(profile.env_file()).current_dir(&profile.root);
     hide_settings(&mut gateway);
     let log = (profile.kind != Kind::Dev).then(|| profile.log("functions"));

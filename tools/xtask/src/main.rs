@@ -28,13 +28,11 @@ use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::Result;
 use auth::PublicKeys;
-use clap::{Parser, Subcommand};
-use tokio::runtime::Runtime;
+use clap::{Args, Parser, Subcommand};
+use tokio::process::Command;
 
 use crate::checks::Check;
-use crate::commands::command;
 use crate::profile::{Kind, Profile};
-use crate::server_user::ServerUser;
 use crate::supervisor::Supervisor;
 use crate::tools::Tools;
 
@@ -58,17 +56,9 @@ enum Action {
     /// Run all but the functions until Ctrl-C.
     Db,
     /// Run a command against a stack with fresh data.
-    Run {
-        /// The command and its arguments.
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
+    Run(Words),
     /// Run tests against a stack with fresh data, with the programs that they need beside it.
-    Test {
-        /// The command and its arguments.
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
+    Test(Words),
     /// Run a database with fresh data beside `test`, and break it as told on standard input.
     Faults,
     /// Find the programs that the stack needs, and install those that are missing.
@@ -95,16 +85,27 @@ enum Action {
         arguments: Vec<OsString>,
     },
     /// Run a command with `sam` and a `cargo lambda` that cross-compiles on its PATH.
-    Release {
-        /// The command and its arguments.
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
+    Release(Words),
     /// Remove the data of `dev`: database, certificates, keys.
     CleanData,
     /// Make the keys that sign and verify tokens.
     #[command(subcommand)]
     Keys(Keys),
+}
+
+#[derive(Args)]
+struct Words {
+    /// The command and its arguments.
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+impl Words {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]);
+        command
+    }
 }
 
 #[derive(Subcommand)]
@@ -123,22 +124,9 @@ fn main() -> ExitCode {
     let arguments: Arguments = cli::arguments();
     // Ctrl-C is how these end. Anything else was broken off, and must not be taken for a success.
     let runs_until_stopped = matches!(arguments.command, Action::Dev | Action::Db | Action::SamLocal);
-    let run = || {
-        let runtime = Runtime::new()?;
-        let done = runtime.block_on(shutdown::supervised(async |supervisor| dispatch(arguments, supervisor).await));
-        // Without waiting for a read of standard input.
-        runtime.shutdown_background();
-        done
-    };
-    match run() {
-        Ok(Some(code)) => ExitCode::from(code),
-        Ok(None) if runs_until_stopped => ExitCode::SUCCESS,
-        Ok(None) => ExitCode::from(130),
-        Err(error) => {
-            eprintln!("\nerror: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    shutdown::supervise(if runs_until_stopped { 0 } else { 130 }, async |supervisor| {
+        dispatch(arguments, supervisor).await
+    })
 }
 
 async fn dispatch(
@@ -148,21 +136,20 @@ async fn dispatch(
     let dev = || Profile::new(Kind::Dev, dev_port);
     let test = || Profile::new(Kind::Test, test_port);
     match action {
-        Action::Dev => return commands::dev(&dev()?, supervisor).await,
-        Action::Db => return commands::db(&dev()?, supervisor).await,
-        Action::Run { command: words } => return commands::run(&test()?, supervisor, &mut command(&words)?).await,
-        Action::Test { command: words } => return commands::test(&test()?, supervisor, &mut command(&words)?).await,
-        Action::Faults => faults::serve(&Profile::new(Kind::Faults, test_port.saturating_add(5))?, supervisor).await?,
-        Action::Tools => drop(Tools::ready(ServerUser::find()?).await?),
-        Action::Check { checks } => checks::run(&checks).await?,
-        Action::Fuzz { arguments } => return commands::fuzz(&test()?, supervisor, &arguments).await,
-        Action::SamLocal => return commands::sam_local(&dev()?, supervisor).await,
-        Action::TestSam => return commands::test_sam(&test()?, supervisor).await,
-        Action::Build { arguments } => release::build(&arguments).await?,
-        Action::Release { command: words } => return commands::release(&mut command(&words)?).await,
-        Action::CleanData => commands::clean_data(&dev()?)?,
-        Action::Keys(Keys::New) => keys::print_new()?,
-        Action::Keys(Keys::Rotate { public_keys }) => keys::rotate(&public_keys)?,
+        Action::Dev => commands::dev(&dev()?, supervisor).await,
+        Action::Db => commands::db(&dev()?, supervisor).await,
+        Action::Run(words) => commands::run(&test()?, supervisor, &mut words.command()).await,
+        Action::Test(words) => commands::test(&test()?, supervisor, &mut words.command()).await,
+        Action::Faults => faults::serve(&Profile::new(Kind::Faults, test_port.saturating_add(5))?, supervisor).await,
+        Action::Tools => Tools::ready().await.map(|_| 0),
+        Action::Check { checks } => checks::run(&checks).await.map(|()| 0),
+        Action::Fuzz { arguments } => commands::fuzz(&test()?, supervisor, &arguments).await,
+        Action::SamLocal => commands::sam_local(&dev()?, supervisor).await,
+        Action::TestSam => commands::test_sam(&test()?, supervisor).await,
+        Action::Build { arguments } => release::build(&arguments).await.map(|()| 0),
+        Action::Release(words) => commands::release(&mut words.command()).await,
+        Action::CleanData => commands::clean_data(&dev()?).map(|()| 0),
+        Action::Keys(Keys::New) => keys::print_new().map(|()| 0),
+        Action::Keys(Keys::Rotate { public_keys }) => keys::rotate(&public_keys).map(|()| 0),
     }
-    Ok(0)
 }

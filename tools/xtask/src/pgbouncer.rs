@@ -1,11 +1,11 @@
 //! PgBouncer in transaction mode in front of PostgreSQL, as Neon has it.
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use fs_err as fs;
 use tokio::net::TcpStream;
 
 use crate::postgres::SUPERUSER;
@@ -26,7 +26,7 @@ pub(crate) async fn start(
     supervisor: &Supervisor,
 ) -> Result<()> {
     let home = profile.data.join("pgbouncer");
-    fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+    fs::create_dir_all(&home)?;
     let (settings, users) = (home.join("pgbouncer.ini"), home.join("users.txt"));
     let addresses: Vec<_> = [Some(Ipv4Addr::LOCALHOST), for_containers].into_iter().flatten().collect();
     let configuration = format!(
@@ -38,7 +38,6 @@ pub(crate) async fn start(
         superuser = SUPERUSER,
         certificate = tls.certificate.display(),
         key = tls.key.display(),
-        ca = tls.ca.display(),
     );
     profile.server_user.write(&users, &format!("\"{SUPERUSER}\" \"{superuser_password}\"\n"))?;
     profile.server_user.write(&settings, &configuration)?;

@@ -6,14 +6,15 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::io::AsyncWriteExt;
 
-use crate::process::{run_quietly, stdout_of};
+use crate::process::run_quietly;
 use crate::process_table;
 use crate::profile::{Kind, Profile};
 use crate::server_user::write_private;
 use crate::supervisor::{Supervisor, wait_until};
 use crate::tls::Tls;
+use crate::tools::Installation;
 
 /// The database, and the role that owns it.
 pub(crate) const NAME: &str = "task_api";
@@ -25,41 +26,6 @@ pub(crate) const SUPERUSER: &str = "postgres";
 
 /// The name of the part.
 pub(crate) const PART: &str = "PostgreSQL";
-
-/// A PostgreSQL installation.
-#[derive(Clone, Debug)]
-pub(crate) struct Installation {
-    /// The folder with `postgres` and `initdb`.
-    pub(crate) bin: PathBuf,
-    /// As in "15.18".
-    pub(crate) version: String,
-}
-
-impl Installation {
-    /// The installation in this folder, if there is one that runs.
-    pub(crate) async fn in_folder(bin: &Path) -> Option<Self> {
-        // Links in a common folder such as /usr/bin lead to the installation's own.
-        let real = bin.join("postgres").canonicalize().ok()?;
-        let bin = real.parent().filter(|folder| folder.join("initdb").is_file())?;
-        // postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)
-        let answer = stdout_of(Command::new(bin.join("postgres")).arg("--version")).await?;
-        let version = answer.split_ascii_whitespace().nth(2)?.to_owned();
-        Some(Self { bin: bin.to_path_buf(), version })
-    }
-
-    /// As in 15.
-    pub(crate) fn major(&self) -> u32 {
-        self.version.split(|c: char| !c.is_ascii_digit()).next().and_then(|major| major.parse().ok()).unwrap_or(0)
-    }
-
-    async fn has_module(&self, name: &str) -> bool {
-        // The npm packages have no `pg_config`, and always the same folders.
-        let modules = stdout_of(Command::new(self.bin.join("pg_config")).arg("--pkglibdir"))
-            .await
-            .map_or_else(|| self.bin.join("../lib/postgresql"), PathBuf::from);
-        ["so", "dylib"].iter().any(|ending| modules.join(format!("{name}.{ending}")).is_file())
-    }
-}
 
 /// The data folder and the passwords that open it.
 pub(crate) struct Postgres {
@@ -207,15 +173,4 @@ async fn create(profile: &Profile, installation: &Installation, home: &Path) -> 
 /// 128 random bits in hexadecimal, which need no quoting anywhere.
 fn random_password() -> String {
     format!("{:032x}", rand::random::<u128>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_major_version_is_read_from_releases_and_betas() {
-        let major = |version: &str| Installation { bin: PathBuf::new(), version: version.to_owned() }.major();
-        assert_eq!((major("15.18"), major("18beta1"), major("17.6")), (15, 18, 17));
-    }
 }

@@ -1,10 +1,10 @@
 //! Runs other programs. What is still running when a command is cancelled, the supervisor ends.
 
-use std::fs::{self, File};
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use tokio::process::Command;
 
 /// Runs a command in the foreground.
@@ -23,7 +23,7 @@ pub(crate) async fn run_checked(command: &mut Command) -> Result<()> {
 
 /// Runs a command whose output only matters when it fails.
 pub(crate) async fn run_quietly(command: &mut Command, log: &Path) -> Result<()> {
-    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    let file = fs::File::create(log)?.into_file();
     let status = run(command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file)).await?;
     if !status.success() {
         bail!("`{}` failed ({status}); the last lines of {}:{}", name(command), log.display(), tail(log));

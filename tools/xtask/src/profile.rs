@@ -1,6 +1,6 @@
 //! Stacks that can run side by side, `dev`, `test` and `faults`: their ports and their folders.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::MetadataExt;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use cli::checkout;
+use fs_err as fs;
 use uuid::Uuid;
 
 use crate::{process_table, server_user::ServerUser};
@@ -100,8 +101,7 @@ impl Profile {
 
     /// Creates the folders, and makes sure that no other process works in them.
     pub(crate) fn lock(&self) -> Result<Lock> {
-        let logs = self.home.join("logs");
-        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        fs::create_dir_all(self.home.join("logs"))?;
         let path = self.home.join("lock");
         let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open().with_context(|| format!("cannot open {}", path.display()))?;
@@ -118,7 +118,7 @@ impl Profile {
 
         if self.data != self.home {
             claim(&elsewhere(&self.root)?)?;
-            fs::create_dir_all(&self.data).with_context(|| format!("cannot create {}", self.data.display()))?;
+            fs::create_dir_all(&self.data)?;
         }
         Ok(Lock(file))
     }
@@ -129,11 +129,10 @@ impl Profile {
             for name in ["postgres", "postgres.new", "pgbouncer", "tls", "keys", "env"] {
                 let path = path.join(name);
                 let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-                match removed {
-                    Err(error) if error.kind() != ErrorKind::NotFound => {
-                        return Err(error).context(format!("cannot remove {}", path.display()));
-                    }
-                    _ => {}
+                if let Err(error) = removed
+                    && error.kind() != ErrorKind::NotFound
+                {
+                    return Err(error.into());
                 }
             }
         }
@@ -180,7 +179,7 @@ pub(crate) fn tools_folder(server_user: ServerUser) -> Result<PathBuf> {
 /// checkout, which keeps it when it is moved; a copy of the checkout gets its own.
 fn elsewhere(root: &Path) -> Result<PathBuf> {
     let local = root.join(".local");
-    fs::create_dir_all(&local).with_context(|| format!("cannot create {}", local.display()))?;
+    fs::create_dir_all(&local)?;
     // The inode tells a note from a copied one.
     let inode = fs::metadata(&local)?.ino();
     let note = local.join("elsewhere");
@@ -191,13 +190,13 @@ fn elsewhere(root: &Path) -> Result<PathBuf> {
         return Ok(folder.into());
     }
     let folder = format!("/var/tmp/task-api-{}", Uuid::new_v4().simple());
-    fs::write(&note, format!("{inode} {folder}\n")).with_context(|| format!("cannot write {}", note.display()))?;
+    fs::write(&note, format!("{inode} {folder}\n"))?;
     Ok(folder.into())
 }
 
 /// Creates the folder, unless another user did: everyone can write to `/var/tmp`.
 fn claim(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    fs::create_dir_all(folder)?;
     let meta = fs::symlink_metadata(folder)?;
     if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
         bail!("{} belongs to another user: remove it and try again", folder.display());

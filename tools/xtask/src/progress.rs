@@ -1,6 +1,7 @@
 //! Tells on the terminal what is being done, and how long it took.
 
-use std::{io::Write, time::Instant};
+use std::io::Write;
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -8,8 +9,7 @@ use anyhow::Result;
 pub(crate) async fn step<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     print!("  {what} … ");
     std::io::stdout().flush()?;
-    let begin = Instant::now();
-    let done = work.await.inspect_err(|_| println!())?;
+    let (begin, done) = (Instant::now(), work.await.inspect_err(|_| println!())?);
     println!("{:.1} s", begin.elapsed().as_secs_f32());
     Ok(done)
 }
@@ -17,8 +17,7 @@ pub(crate) async fn step<T>(what: &str, work: impl Future<Output = Result<T>>) -
 /// A step with output of its own, between a first line and a last.
 pub(crate) async fn verbose_step<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     println!("  {what} …");
-    let begin = Instant::now();
-    let done = work.await?;
+    let (begin, done) = (Instant::now(), work.await?);
     println!("  {what}: {:.1} s", begin.elapsed().as_secs_f32());
     Ok(done)
 }

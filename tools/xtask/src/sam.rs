@@ -31,13 +31,13 @@ pub(crate) async fn build(profile: &Profile) -> Result<()> {
     // On Linux the system's linker does; elsewhere zig is needed.
     let linux = cfg!(target_os = "linux");
     let cargo_lambda = if linux { tools::cargo_lambda().await? } else { tools::cargo_lambda_with_zig().await? };
-    let mut build = Command::new(tools::sam().await?.join("sam"));
+    let mut build = Command::new(tools::SAM.program().await?);
     hide_settings(&mut build);
     build.args(["build", "--parameter-overrides", &parameters(), "--build-dir"]).arg(build_folder(profile));
     if linux {
         build.env("CARGO_LAMBDA_COMPILER", "cargo");
     }
-    run_checked(offline(&mut build).env("PATH", cargo_lambda.path()?).current_dir(&profile.root)).await
+    run_checked(offline(&mut build).env("PATH", tools::path_with(&[&cargo_lambda])?).current_dir(&profile.root)).await
 }
 
 /// Starts `sam local start-api` on what was built, and waits until it answers.
@@ -47,13 +47,14 @@ pub(crate) async fn start(profile: &Profile, settings: &Settings, tls: &Tls, sup
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let entry = entry?.path();
         if entry.is_dir() {
-            fs::copy(&tls.ca, entry.join(CA)).with_context(|| format!("cannot write into {}", entry.display()))?;
+            fs::copy(&tls.certificate, entry.join(CA))
+                .with_context(|| format!("cannot write into {}", entry.display()))?;
         }
     }
     let variables = profile.home.join("sam.json");
     write_private(&variables, &variables_for_containers(settings))?;
 
-    let mut sam = Command::new(tools::sam().await?.join("sam"));
+    let mut sam = Command::new(tools::SAM.program().await?);
     hide_settings(&mut sam);
     sam.args(["local", "start-api", "--host", "127.0.0.1", "--port", &profile.port.to_string()])
         .args(["--parameter-overrides", &parameters(), "--add-host", &format!("{HOST}:host-gateway")])
@@ -94,7 +95,8 @@ pub(crate) fn build_folder(profile: &Profile) -> PathBuf {
 
 /// AWS's emulator of the Lambda runtime interface, which is part of SAM.
 pub(crate) async fn emulator() -> Result<PathBuf> {
-    let libraries = tools::sam().await?.with_file_name("lib");
+    let sam = tools::SAM.program().await?;
+    let libraries = sam.ancestors().nth(2).context("no environment")?.join("lib");
     let pythons = fs::read_dir(&libraries).with_context(|| format!("cannot read {}", libraries.display()))?;
     let name = format!("site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURE}");
     let found = pythons.flatten().map(|python| python.path().join(&name)).find(|program| program.is_file());

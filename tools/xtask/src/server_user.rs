@@ -1,11 +1,12 @@
 //! The user that PostgreSQL and PgBouncer run as: they refuse to run as root.
 
-use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt;
 use sysinfo::Users;
 use tokio::process::Command;
 
@@ -49,7 +50,7 @@ impl ServerUser {
     /// Makes this user the owner of a file or folder.
     pub(crate) fn own(self, path: &Path) -> Result<()> {
         let Some((user, group)) = self.ids else { return Ok(()) };
-        chown(path, Some(user), Some(group)).with_context(|| format!("cannot change the owner of {}", path.display()))
+        Ok(fs::os::unix::fs::chown(path, Some(user), Some(group))?)
     }
 
     /// Writes a file that only this user can read.
@@ -61,11 +62,8 @@ impl ServerUser {
 
 /// Writes a file that only its owner can read. It is created anew: an existing one would keep its permissions.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
-    let write = || {
-        if path.exists() {
-            fs::remove_file(path)?;
-        }
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    if path.exists() {
+        fs::remove_file(path)?;
+    }
+    Ok(fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())?)
 }

@@ -1,11 +1,12 @@
 //! What the functions and the migrator are configured with.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use fs_err as fs;
 
 use crate::keys;
-use crate::postgres::{FUNCTIONS, NAME, Postgres, SUPERUSER};
+use crate::postgres::{FUNCTIONS, NAME, Postgres};
 use crate::profile::Profile;
 use crate::server_user::write_private;
 use crate::tls::Tls;
@@ -19,19 +20,15 @@ pub(crate) fn settings(profile: &Profile, postgres: &Postgres, is_pooled: bool, 
     let mut settings = Settings::from([
         ("DATABASE_URL".into(), url(FUNCTIONS, &postgres.functions_password, port)),
         ("DATABASE_URL_UNPOOLED".into(), url(NAME, &postgres.password, profile.postgres_port())),
-        ("DATABASE_CA_FILE".into(), tls.ca.display().to_string()),
+        ("DATABASE_CA_FILE".into(), tls.certificate.display().to_string()),
     ]);
     settings.extend(keys(profile)?);
     write_private(&profile.env_file(), &env_file(&settings)?)?;
     Ok(settings)
 }
 
-/// The database as its superuser, for `migrate role`.
-pub(crate) fn superuser_url(profile: &Profile, postgres: &Postgres) -> String {
-    url(SUPERUSER, &postgres.password, profile.postgres_port())
-}
-
-fn url(role: &str, password: &str, port: u16) -> String {
+/// The database as a role, at PostgreSQL or at the pooler.
+pub(crate) fn url(role: &str, password: &str, port: u16) -> String {
     format!("postgresql://{role}:{password}@localhost:{port}/{NAME}?sslmode=require")
 }
 
@@ -53,15 +50,14 @@ fn keys(profile: &Profile) -> Result<Settings> {
 /// `NAME='value'` lines, which `cargo lambda watch --env-file` and a shell both read. The former takes `?`, `=` and
 /// spaces in quotes only.
 fn env_file(settings: &Settings) -> Result<String> {
-    let mut text = String::new();
-    for (name, value) in settings {
+    let line = |(name, value): (&String, &String)| {
         let quote = if value.contains('\'') { '"' } else { '\'' };
         if value.contains([quote, '\n']) {
             bail!("{name} has both kinds of quotes in it, which an env file cannot hold: {value}");
         }
-        text.push_str(&format!("{name}={quote}{value}{quote}\n"));
-    }
-    Ok(text)
+        Ok(format!("{name}={quote}{value}{quote}\n"))
+    };
+    settings.iter().map(line).collect()
 }
 
 #[cfg(test)]

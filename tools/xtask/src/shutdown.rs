@@ -1,14 +1,35 @@
 //! Ctrl-C, SIGTERM and a closed terminal: they end what runs, in order.
 
+use std::process::ExitCode;
+
 use anyhow::Result;
+use tokio::runtime::Runtime;
 use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::supervisor::Supervisor;
 
-/// Runs something until it is done, a part of the stack dies, or this process is asked to stop, which is `None`. Ends
-/// whatever was started and is still running.
-pub(crate) async fn supervised<T>(work: impl AsyncFnOnce(&Supervisor) -> Result<T>) -> Result<Option<T>> {
+/// Runs something until it is done, a part of the stack dies, or this process is asked to stop; then ends whatever was
+/// started and is still running. The exit code is that of the work, 1 after an error, or `when_stopped`.
+pub(crate) fn supervise(when_stopped: u8, work: impl AsyncFnOnce(&Supervisor) -> Result<u8>) -> ExitCode {
+    let run = || {
+        let runtime = Runtime::new()?;
+        let done = runtime.block_on(until_stopped(work));
+        // Without waiting for a read of standard input.
+        runtime.shutdown_background();
+        done
+    };
+    match run() {
+        Ok(code) => ExitCode::from(code.unwrap_or(when_stopped)),
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The exit code of the work; `None` when it was stopped.
+async fn until_stopped(work: impl AsyncFnOnce(&Supervisor) -> Result<u8>) -> Result<Option<u8>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -20,11 +41,11 @@ pub(crate) async fn supervised<T>(work: impl AsyncFnOnce(&Supervisor) -> Result<
         _ = terminate.recv() => Ok(None),
         _ = hangup.recv() => Ok(None),
         error = supervisor.failure() => Err(error),
-        done = work(&supervisor) => done.map(Some),
+        code = work(&supervisor) => code.map(Some),
     };
-    supervisor.shutdown().await;
     if matches!(done, Ok(None)) {
-        println!("\n  stopped");
+        println!("\n  stopping");
     }
+    supervisor.shutdown().await;
     done
 }

@@ -10,10 +10,10 @@ use crate::cargo::{self, hide_settings};
 use crate::postgres::Postgres;
 use crate::profile::{Kind, Profile};
 use crate::progress::{step, verbose_step};
-use crate::settings::{Settings, settings, superuser_url};
+use crate::settings::{Settings, settings};
 use crate::supervisor::Supervisor;
 use crate::tls::Tls;
-use crate::tools::Tools;
+use crate::tools::{Tools, path_with};
 use crate::{containers, functions, pgbouncer, process, sam};
 
 /// A running database, and what was needed to start it.
@@ -62,7 +62,7 @@ impl<'a> Stack<'a> {
         }
         profile.check_ports()?;
 
-        let tools = verbose_step("tools", Tools::ready(profile.server_user)).await?;
+        let tools = verbose_step("tools", Tools::ready()).await?;
         let start = async {
             let tls = Tls::in_folder(&profile.data.join("tls"), profile.server_user)?;
             let postgres = Postgres::open(profile, &tools.postgres).await?;
@@ -85,8 +85,7 @@ impl<'a> Stack<'a> {
         }
         let programs = verbose_step("build", cargo::build(&profile.root)).await?;
         let settings = settings(profile, &postgres, tools.pgbouncer.is_some(), &tls)?;
-        let superuser = superuser_url(profile, &postgres);
-        let migrate = functions::migrate(profile, &programs, &settings, &superuser, &postgres.functions_password);
+        let migrate = functions::migrate(profile, &programs, &settings, &postgres);
         step("migrations and the functions' role", migrate).await?;
         Ok(Self { profile, supervisor, tools, programs, postgres, tls, settings })
     }
@@ -117,10 +116,10 @@ impl<'a> Stack<'a> {
             .env("LAMBDA_URL", format!("http://127.0.0.1:{}", profile.lambda_port()))
             .env("API_LOG", profile.log("functions"))
             .env("LOCAL_ENV_FILE", profile.env_file())
-            .env("CARGO_LAMBDA", &tools.cargo_lambda.program)
+            .env("CARGO_LAMBDA", &tools.cargo_lambda)
             .env("PG_BIN", &tools.postgres.bin)
             .env("PROGRAMS", programs)
-            .env("PATH", tools.cargo_lambda.path()?);
+            .env("PATH", path_with(&[&tools.cargo_lambda])?);
         println!();
         process::run(command).await
     }

@@ -1,6 +1,5 @@
 //! Runs the parts of a stack together: when one dies, or this process is asked to stop, all of them are ended.
 
-use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
+use fs_err as fs;
 use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -42,10 +42,8 @@ struct Part {
     exit: JoinHandle<()>,
 }
 
-struct Exit {
-    pid: u32,
-    status: io::Result<ExitStatus>,
-}
+/// The process id of a part that has ended, and how.
+type Exit = (u32, io::Result<ExitStatus>);
 
 impl Supervisor {
     pub(crate) fn new() -> Result<Self> {
@@ -77,7 +75,7 @@ impl Supervisor {
     ) -> Result<()> {
         command.stdin(Stdio::null());
         if let Some(log) = &log {
-            let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+            let file = fs::File::create(log)?.into_file();
             command.stdout(file.try_clone()?).stderr(file);
         }
         // A group of its own: the terminal's Ctrl-C reaches this process alone, which ends the parts in order.
@@ -85,8 +83,7 @@ impl Supervisor {
         let pid = child.id().with_context(|| format!("{name} has no process id"))?;
         let exits = self.exits.clone();
         let exit = tokio::spawn(async move {
-            let status = child.wait().await;
-            let _ = exits.send(Exit { pid, status });
+            let _ = exits.send((pid, child.wait().await));
         });
         lock(&self.parts).push(Part { name, pid, log, hint, exit });
         self.write_pids()
@@ -106,7 +103,7 @@ impl Supervisor {
     /// Waits until a part dies by itself.
     pub(crate) async fn failure(&self) -> Error {
         let mut exited = self.exited.lock().await;
-        while let Some(Exit { pid, status }) = exited.recv().await {
+        while let Some((pid, status)) = exited.recv().await {
             let parts = lock(&self.parts);
             let Some(part) = parts.iter().find(|part| part.pid == pid) else { continue };
             let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
@@ -186,7 +183,7 @@ struct PidFile {
 impl PidFile {
     fn open(profile: &Profile) -> Result<Self> {
         let lock = profile.lock()?;
-        let meta = profile.home.metadata().with_context(|| format!("cannot read {}", profile.home.display()))?;
+        let meta = fs::metadata(&profile.home)?;
         Ok(Self { path: profile.home.join("pids"), folder: format!("{} {}\n", meta.dev(), meta.ino()), _lock: lock })
     }
 
@@ -208,8 +205,7 @@ impl PidFile {
             let Process { pid, started, .. } = process_table::find(part.pid)?;
             Some(format!("{pid} {started} {}\n", part.name))
         });
-        fs::write(&self.path, format!("{}{}", self.folder, lines.collect::<String>()))
-            .with_context(|| format!("cannot write {}", self.path.display()))
+        Ok(fs::write(&self.path, format!("{}{}", self.folder, lines.collect::<String>()))?)
     }
 }
 
