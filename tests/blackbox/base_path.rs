@@ -111,7 +111,7 @@ async fn a_file_is_found_whatever_path_the_function_sees() {
             ("web", "/web/api.js", Some("api.js"), "// A client of the Task API."),
             ("docs", "/docs", None, "<!doctype html>"),
             ("docs", "/docs/", None, "<!doctype html>"),
-            ("docs", "/docs/docs.js", Some("docs.js"), "// Fills the page."),
+            ("docs", "/docs/docs.js", Some("docs.js"), "// Shows the OpenAPI document"),
             ("docs", "/openapi.json", None, "{"),
         ] {
             let event = json!({"rawPath": format!("{base}{path}"), "pathParameters": asset.map(|asset| json!({"asset": asset}))});

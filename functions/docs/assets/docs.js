@@ -1,9 +1,9 @@
-// Fills the page.
+// Shows the OpenAPI document with Swagger UI.
 
-/** Where the API is: this page is its `docs`, opened with a slash at the end or without. */
+/** The API's base: this page is its `docs`, with or without a slash at the end. */
 const base = new URL(location.pathname.endsWith("/") ? ".." : ".", location);
 
-/** What does not come is asked for again, a few times: the page is nothing without it. */
+/** Retries: without these files the page is empty. */
 async function again(ask, attempts = 5) {
   for (;;) {
     try {
@@ -20,7 +20,7 @@ function load(name, attributes) {
     element.addEventListener("load", resolve);
     element.addEventListener("error", () => {
       element.remove();
-      reject(new Error(`${attributes.src ?? attributes.href} did not come`));
+      reject(new Error(`${attributes.src ?? attributes.href} could not be loaded`));
     });
     document.head.append(element);
   });
@@ -29,7 +29,7 @@ function load(name, attributes) {
 async function contract() {
   const response = await fetch(new URL("openapi.json", base));
   if (!response.ok) throw new Error(`openapi.json: ${response.status}`);
-  // The document's server is relative to it; here one sees where that leads.
+  // The server in the document is relative; show the absolute URL.
   return { ...(await response.json()), servers: [{ url: base.href.replace(/\/$/, "") }] };
 }
 
@@ -39,7 +39,7 @@ try {
     again(() => load("link", { rel: "stylesheet", href: new URL("docs/swagger-ui.css", base) })),
     again(() => load("script", { src: new URL("docs/swagger-ui-bundle.js", base) })),
   ]);
-  // The token that is entered stays in this page: it is not kept when the page is left.
+  // The token stays in this page and is lost when the page is left.
   SwaggerUIBundle({
     spec,
     dom_id: "#reference",

@@ -1,11 +1,11 @@
-// Signing up and in, changing the password, deleting the account.
+// Sign-up, sign-in, changing the password, deleting the account.
 
 import { NoAnswer } from "./api.js";
 import { Notice, clearErrors, onSubmit } from "./forms.js";
 
 const byId = (id) => document.getElementById(id);
 
-/** The two forms for those who are not signed in. `onSession` takes what the API answered to a sign-in. */
+/** The sign-in and sign-up forms. `onSession` is called with the response to a sign-in. */
 export function welcome(api, onSession) {
   const [section, farewell, signIn, signUp] = ["welcome", "farewell", "sign-in", "sign-up"].map(byId);
 
@@ -25,10 +25,10 @@ export function welcome(api, onSession) {
       try {
         await enter(email, password);
       } catch (error) {
-        // There is an account now: to sign up again would be refused.
+        // The account exists now, so signing up again would fail.
         turnTo(signIn);
         signIn.elements.email.value = email;
-        farewell.textContent = "Your account is made. Please sign in.";
+        farewell.textContent = "Your account was created. Please sign in.";
         farewell.hidden = false;
         throw error;
       }
@@ -48,7 +48,7 @@ export function welcome(api, onSession) {
   byId("show-sign-in").addEventListener("click", () => turnTo(signIn));
 
   return {
-    /** Shows the sign-in form, with a word on why, for the address that was signed in. */
+    /** Shows the sign-in form, with a reason, and with the address that was signed in. */
     show(why = "", email = "") {
       section.hidden = false;
       turnTo(signIn);
@@ -65,8 +65,8 @@ export function welcome(api, onSession) {
 }
 
 /**
- * The dialog for those who are. `onSession` takes the session after a change of password, `onEnd` is told why there is
- * none any more, `say` tells the person what was done.
+ * The account dialog. `onSession` is called with the new session after a change of password, `onEnd` with the reason why
+ * there is no session any more; `say` shows what was done.
  */
 export function accountDialog(api, { onSession, onEnd, say }) {
   const [dialog, changePassword, deleteAccount] = ["account-dialog", "change-password", "delete-account"].map(byId);
@@ -89,9 +89,9 @@ export function accountDialog(api, { onSession, onEnd, say }) {
         ({ email } = await api.changePassword(current_password, password));
       } catch (error) {
         if (!(error instanceof NoAnswer)) throw error;
-        throw new Notice("No answer came, so the password may be the new one by now, or not. Sign out and try which.");
+        throw new Notice("There was no response, so your password may or may not have changed. Sign out and try both.");
       }
-      // The change has ended the page's own session too: a new one begins with the new password.
+      // The change has also ended this session: start a new one.
       try {
         onSession(await api.signIn(email, password));
         dialog.close();
@@ -110,14 +110,14 @@ export function accountDialog(api, { onSession, onEnd, say }) {
   });
 
   return {
-    /** Shows whose account it is, as soon as that is known. */
+    /** Shows the account's address, as soon as it is known. */
     async show() {
       bar.hidden = false;
       label.textContent = email || "…";
       try {
         ({ email } = await api.account());
       } catch {
-        // Not worth a word: what matters to the person fails on its own, and says so.
+        // No message: the address is not essential, and other calls report their own errors.
       }
       label.textContent = email || "this tab";
       changePassword.elements.email.value = email;

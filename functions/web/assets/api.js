@@ -1,6 +1,6 @@
 // A client of the Task API.
 //
-// It needs nothing else of this page and works from every origin the API allows: copy it.
+// It is independent of this page and works from every origin the API allows: copy it.
 //
 //     const api = new TaskApi("https://api.example.com");
 //     await api.signUp("ada@example.com", "correct horse");
@@ -8,43 +8,43 @@
 //     const task = await api.createTask({ title: "Buy milk" }, newKey());
 //     await api.updateTask(task, { completed: true });
 //
-// A call that fails throws a `Problem` (the API said no), `NoAnswer` (it could not be asked) or `Changed` (the task is
-// no longer what the caller has seen). What may be sent twice is, after the time the API asks for: see `#send`.
+// A call that fails throws a `Problem` (an error response), `NoAnswer` (no response) or `Changed` (the task has changed
+// since the caller read it). Requests that may be sent twice are retried: see `#send`.
 
-/** The API's refusal, as it puts it: a problem document (RFC 9457). */
+/** An error response of the API: a problem document (RFC 9457). */
 export class Problem extends Error {
   constructor(response, document) {
     super(document.detail ?? `The service answered with status ${response.status}.`);
     this.status = response.status;
     /** What is wrong with which field: `[{ field, detail }]`. */
     this.errors = document.errors ?? [];
-    /** The request's name in the service's log. */
+    /** Identifies the request in the service's log. */
     this.requestId = document.request_id;
-    /** Whole seconds to wait before the next attempt, or null. */
+    /** Seconds to wait before the next attempt, or null. */
     this.retryAfter = /^\d+$/.test(response.headers.get("retry-after")) ? Number(response.headers.get("retry-after")) : null;
-    /** The token has expired or was revoked (RFC 6750, section 3.1), as opposed to a wrong password. */
+    /** The token has expired or was revoked (RFC 6750, section 3.1); false for a wrong password. */
     this.tokenIsInvalid = /error="invalid_token"/.test(response.headers.get("www-authenticate"));
-    /** An attempt before this one may have been served, and its answer lost. */
+    /** An earlier attempt may have succeeded, and its response been lost. */
     this.isRepeat = false;
   }
 
   /**
-   * Worth asking again: too many requests, or a part of the service that is away for the moment. A 500 of the API's own
-   * is a defect and will be one again; one in other words comes from the gateway, which could not reach the function.
+   * Worth a retry: too many requests, or a part of the service that is unavailable. A 500 with a request id is a defect,
+   * and retrying does not help; one without comes from the gateway, which could not reach the function.
    */
   get isPassing() {
     return [429, 502, 503, 504].includes(this.status) || (this.status === 500 && this.requestId === undefined);
   }
 }
 
-/** No answer came: the request may have been served or not. */
+/** There was no response: the request may have been served or not. */
 export class NoAnswer extends Error {
   constructor(cause) {
     super("The service could not be reached.", { cause });
   }
 }
 
-/** The task is not, or no longer, the one that was to be changed; `current` is what it is now. */
+/** The task has changed since the caller read it; `current` is what it is now. */
 export class Changed extends Error {
   constructor(current) {
     super("The task was changed elsewhere.");
@@ -52,19 +52,19 @@ export class Changed extends Error {
   }
 }
 
-/** A new `Idempotency-Key`: however often a task is created under it, there is one. Other words need another key. */
+/** A new `Idempotency-Key`: however often a task is created with it, there is one. A task with other values needs another key. */
 export function newKey() {
-  // Not `crypto.randomUUID`, which there is on secure origins only.
+  // Not `crypto.randomUUID`, which only secure origins have.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** How long to wait before each further attempt when the API does not say, in seconds. */
+/** The backoff between attempts when there is no `Retry-After`, in seconds. */
 const PAUSES = [1, 2, 4];
 
-/** The longest wait the API may ask for before a call fails instead, in seconds. */
+/** The longest `Retry-After` to wait for, in seconds; with a longer one the call fails. */
 const PATIENCE = 15;
 
-/** When to stop waiting for an answer, in milliseconds: the gateway gives up after 30 s. */
+/** The timeout of an attempt, in milliseconds: the gateway gives up after 30 s. */
 const TIMEOUT = 35_000;
 
 export class TaskApi {
@@ -73,19 +73,19 @@ export class TaskApi {
   #onSessionEnd;
 
   /**
-   * @param base where the API is, with or without a slash at the end; a relative one is relative to the page
-   * @param onWait told `{ seconds, error }` before a call is repeated, and null once it has ended
-   * @param onSessionEnd told when the token of the session is no longer accepted
+   * @param base the API's URL, with or without a slash at the end; a relative one is relative to the page
+   * @param onWait called with `{ seconds, error }` before a retry, and with null when the call has ended
+   * @param onSessionEnd called when the session's token is no longer accepted
    */
   constructor(base, { onWait = () => {}, onSessionEnd = () => {} } = {}) {
     this.#base = folder(base);
     this.#onWait = onWait;
     this.#onSessionEnd = onSessionEnd;
-    /** `{ token, user_id }` of whoever is signed in: what `signIn` returns. */
+    /** `{ token, user_id }` of the signed-in user, as `signIn` returns it. */
     this.session = null;
   }
 
-  /** The new account. 409 when the address has one, 422. */
+  /** Creates an account. 409 when the address has one, 422. */
   async signUp(email, password) {
     return (await this.#send("POST", "users/signup", { body: { email, password } })).body;
   }
@@ -100,9 +100,9 @@ export class TaskApi {
     return (await this.#send("GET", this.#mine())).body;
   }
 
-  /** Changes the password, which ends every session of the account, this one too. 401 when the current one is wrong. */
+  /** Changes the password, which ends every session of the account, including this one. 401 when `current` is wrong. */
   async changePassword(current, password) {
-    // Not repeated: once it has worked, the token that would be sent again is dead.
+    // Not retried: once it has succeeded, the token is revoked.
     return (await this.#send("PUT", this.#mine(), { body: { current_password: current, password }, once: true })).body;
   }
 
@@ -119,17 +119,17 @@ export class TaskApi {
     return { tasks: body, next: nextLink(headers.get("link"), url) };
   }
 
-  /** The new task, or the one that was made under this key before. 422 when the words break a rule, or the key was used for others. */
-  async createTask(words, key) {
-    return withTag(await this.#send("POST", this.#mine("/tasks"), { body: words, headers: { "idempotency-key": key } }));
+  /** Creates a task, or finds the one created with this key. 422 when a value breaks a rule, or the key was used for others. */
+  async createTask(values, key) {
+    return withTag(await this.#send("POST", this.#mine("/tasks"), { body: values, headers: { "idempotency-key": key } }));
   }
 
-  /** A task as it is now. 403 when there is none. */
+  /** A task. 403 when it does not exist. */
   async task(id) {
     return withTag(await this.#send("GET", this.#mine(`/tasks/${id}`)));
   }
 
-  /** The task with `changes` made to it, if it is still what the caller has seen. Throws `Changed` when it is not. */
+  /** Changes the task. Throws `Changed` if it has changed since the caller read it. */
   async updateTask(task, changes) {
     return this.#ifUnchanged(
       task,
@@ -138,20 +138,20 @@ export class TaskApi {
     );
   }
 
-  /** Deletes the task, if it is still what the caller has seen. Throws `Changed` when it is not. */
+  /** Deletes the task. Throws `Changed` if it has changed since the caller read it. */
   async deleteTask(task) {
     try {
       await this.#ifUnchanged(task, (headers) => this.#send("DELETE", this.#mine(`/tasks/${task.id}`), { headers }));
     } catch (error) {
-      // Gone, by the attempt whose answer was lost.
+      // Deleted by the attempt whose response was lost.
       if (!(error instanceof Problem && error.status === 403 && error.isRepeat)) throw error;
     }
   }
 
   /**
-   * Sends with the `If-Match` of the task as the caller has seen it.
+   * Sends with the `If-Match` of the task as the caller read it.
    *
-   * A task out of a list has no tag yet: it is fetched, and compared by its time.
+   * A task from a list has no tag: it is fetched, and compared by `updated_at`.
    */
   async #ifUnchanged(task, send, isDone = () => false) {
     let tag = task.etag;
@@ -165,7 +165,7 @@ export class TaskApi {
     } catch (error) {
       if (!(error instanceof Problem && error.status === 412)) throw error;
       const current = await this.task(task.id);
-      // The change that is in the way may be our own, by an attempt whose answer was lost.
+      // The change may be our own, by an attempt whose response was lost.
       if (error.isRepeat && isDone(current)) return current;
       throw new Changed(current);
     }
@@ -176,10 +176,10 @@ export class TaskApi {
   }
 
   /**
-   * Sends a request until there is an answer that will not pass.
+   * Sends a request, and retries it while the failure may be temporary.
    *
-   * Repeated are only requests that come to the same when they are served twice: GET, PUT and DELETE, and a POST with
-   * an `Idempotency-Key`. `Retry-After` is kept to; where it is long, the call fails and the caller can tell.
+   * Only idempotent requests are retried: GET, PUT and DELETE, and a POST with an `Idempotency-Key`. `Retry-After` is
+   * respected; if it is longer than `PATIENCE`, the call fails.
    */
   async #send(method, path, { body, headers = {}, signal, once = method === "POST" && !("idempotency-key" in headers) } = {}) {
     const { session } = this;
@@ -229,12 +229,12 @@ export class TaskApi {
   }
 }
 
-/** The task in an answer, with the tag of exactly this state of it. */
+/** The task in a response, with its entity tag. */
 function withTag({ body, headers }) {
   return { ...body, etag: headers.get("etag") };
 }
 
-/** The API's base as a folder: what is relative to it is below it. */
+/** The API's base with a slash at its end, so that relative references stay below it. */
 function folder(base) {
   const url = new URL(base, globalThis.document?.baseURI ?? globalThis.location?.href);
   url.search = url.hash = "";
@@ -242,13 +242,13 @@ function folder(base) {
   return url;
 }
 
-/** Where `Link: <…>; rel="next"` (RFC 8288) leads, which is relative to the URL that was asked for; or null. */
+/** The target of `Link: <…>; rel="next"` (RFC 8288), which is relative to the URL of the request; or null. */
 function nextLink(header, url) {
   const target = /<([^>]*)>\s*;\s*rel="?next"?/.exec(header ?? "")?.[1];
   return target === undefined ? null : new URL(target, url).href;
 }
 
-/** What does not come from the API, but from something on the way, may be no JSON. */
+/** A response from something between here and the API may not be JSON. */
 function parse(text) {
   try {
     return JSON.parse(text);
@@ -257,7 +257,7 @@ function parse(text) {
   }
 }
 
-/** Waits, with a little more than asked for, so that those who were turned away together do not come back together. */
+/** Waits, with jitter, so that clients that failed together do not retry together. */
 function pause(seconds, signal) {
   return new Promise((resolve, reject) => {
     setTimeout(resolve, seconds * 1000 + Math.random() * 300);

@@ -1,8 +1,8 @@
-// Forms, and errors where they belong: at the field they are about, or else above the form.
+// Forms. Errors are shown at the field they are about, or else above the form.
 
 import { NoAnswer, Problem } from "./api.js";
 
-/** An error whose message is for the person at the page; at a field, if it is about one. */
+/** An error whose message is shown to the user; at `field`, if given. */
 export class Notice extends Error {
   constructor(message, field) {
     super(message);
@@ -11,13 +11,13 @@ export class Notice extends Error {
 }
 
 /**
- * Calls `work` with the form's values when it is sent, and shows what goes wrong.
+ * Calls `work` with the form's values when it is submitted, and shows its errors.
  *
- * One at a time: while it is at work, the form can neither be sent again nor changed. `fields` names the field that a
- * status is about when the problem itself names none.
+ * While it runs, the form can be neither submitted again nor changed. `fields` maps a status to the field it is about,
+ * for problems that name none.
  */
 export function onSubmit(form, work, fields = {}) {
-  /** What the API has asked to wait for: nothing is sent before. */
+  /** The last `Retry-After`: nothing is sent before. */
   let waiting = { until: 0 };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -38,11 +38,11 @@ export function onSubmit(form, work, fields = {}) {
       setBusy(form, false);
     }
   });
-  // Attempts are counted by address: another one need not wait.
+  // Attempts are counted by address: another address need not wait.
   form.elements.email?.addEventListener("input", () => (waiting = { until: 0 }));
 }
 
-/** Whether what was sent is still on its way. */
+/** Whether a submission is under way. */
 export function isBusy(form) {
   return form.hasAttribute("aria-busy");
 }
@@ -53,7 +53,7 @@ function setBusy(form, busy) {
   for (const input of form.querySelectorAll("input:not([hidden]), textarea")) input.readOnly = busy;
 }
 
-/** Removes what `showError` has shown. */
+/** Removes what `showError` showed. */
 export function clearErrors(form) {
   for (const element of form.querySelectorAll(".failure, .error")) {
     element.hidden = true;
@@ -62,7 +62,7 @@ export function clearErrors(form) {
   for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
 }
 
-/** Shows an error at its fields and goes to the first of them; above the form what has no field. */
+/** Shows an error at its fields and focuses the first; shows it above the form if it has none. */
 export function showError(form, error, fields = {}) {
   const problems = error.errors?.length > 0 ? error.errors : [{ field: fields[error.status], detail: sentence(error) }];
   const unplaced = problems.filter(({ field, detail }) => !showFieldError(form.elements[field], detail));
@@ -74,7 +74,7 @@ export function showError(form, error, fields = {}) {
   form.querySelector("[aria-invalid]")?.focus();
 }
 
-/** Whether there was a field to show it at. */
+/** Returns whether there was a field to show it at. */
 function showFieldError(input, detail) {
   const place = input?.id && document.getElementById(`${input.id}-error`);
   if (!place) return false;
@@ -85,7 +85,7 @@ function showFieldError(input, detail) {
   return true;
 }
 
-/** What went wrong, for a person. */
+/** What went wrong, for the user. */
 export function sentence(error) {
   if (error instanceof Notice) {
     return error.message;
@@ -104,21 +104,21 @@ export function sentence(error) {
     case 502:
     case 503:
     case 504:
-      return `The service is not available for the moment.${wait}`;
+      return `The service is temporarily unavailable.${wait}`;
     case 500:
-      return `Something went wrong in the service.${error.requestId ? ` It is noted there as ${error.requestId}.` : ""}`;
+      return `Something went wrong in the service.${error.requestId ? ` The request id is ${error.requestId}.` : ""}`;
     default:
       return error.message;
   }
 }
 
-/** A time to wait, as one says it. */
+/** A duration in seconds or minutes, for the user. */
 export function duration(seconds) {
   const [count, unit] = seconds < 90 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
   return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }
 
-/** The API's details are halves of sentences: "must not be empty". */
+/** The API's details are not whole sentences: "must not be empty". */
 function capitalised(detail) {
   const text = detail.charAt(0).toUpperCase() + detail.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;

@@ -1,8 +1,8 @@
-// Loads the page's program.
+// Loads the page's modules.
 //
-// The page is at the API's base, which may have been opened without the slash at its end: `https://host/v1`. What is
-// relative to that is not below it, but for a reference that is a query alone, as `index.html` has them. So the page
-// takes the address with the slash first, without being loaded again, and all other references are as usual.
+// The page is at the API's base, which may be opened without the slash at its end: `https://host/v1`. Relative references
+// then lead out of the base, except those that are only a query, as in `index.html`. So the address gets its slash first,
+// without a reload, and all other references are ordinary ones.
 
 const address = new URL(location);
 if (!address.pathname.endsWith("/")) {
@@ -10,6 +10,6 @@ if (!address.pathname.endsWith("/")) {
   history.replaceState(history.state, "", address);
 }
 
-// All of it at once, instead of one after the other as they import each other.
+// In parallel, instead of one after the other as they import each other.
 const program = ["web/web.js", "web/account.js", "web/api.js", "web/forms.js", "web/session.js", "web/tasks.js"];
 for (const file of program) import(new URL(file, document.baseURI));

@@ -1,37 +1,37 @@
-// The list: add, complete, edit, delete, filter, load more.
+// The task list: add, complete, edit, delete, filter, load more.
 
 import { Changed, Problem, newKey } from "./api.js";
 import { Notice, clearErrors, isBusy, onSubmit, sentence } from "./forms.js";
 
 const byId = (id) => document.getElementById(id);
 
-/** How many tasks are fetched at a time. */
+/** Tasks per page. */
 const PAGE = 20;
 
-/** What to say about a list with nothing in it, by filter. */
+/** The text for an empty list, by filter. */
 const NOTHING = {
-  "": "Nothing here yet. Write down the first thing that is to be done.",
-  false: "Nothing is left to do.",
+  "": "Nothing here yet. Add your first task.",
+  false: "Nothing left to do.",
   true: "Nothing is done yet.",
 };
 
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
-/** The list of whoever is signed in. `say` tells the person what was done. */
+/** The signed-in user's list. `say` shows what was done. */
 export function taskList(api, say) {
   const [desk, list, nothing, more, failure] = ["desk", "tasks", "nothing", "load-more", "list-failure"].map(byId);
   const [add, filter] = ["add", "filter"].map(byId);
 
-  /** The rows on show, by the id of their task, newest first. */
+  /** The visible rows by task id, newest first. */
   const rows = new Map();
-  /** Where the rest of the list is, if there is more. */
+  /** The next page, or null. */
   let next = null;
-  /** Ends the request for a list that is no longer wanted. */
+  /** Cancels the request for a list that is no longer wanted. */
   let loading = new AbortController();
-  /** Whose words are in the forms. */
+  /** The user whose text is in the forms. */
   let owner = null;
-  /** The words that were sent to be created, and the key they are sent under until there is an answer. */
-  let sent = { words: null, key: null };
+  /** The new task being sent, as JSON, and its key, until there is a response. */
+  let sent = { text: null, key: null };
 
   const edit = editDialog(api, { onTask: show, onGone: remove, say });
   const remover = deleteDialog(api, { onTask: show, onGone: remove, say });
@@ -41,7 +41,7 @@ export function taskList(api, say) {
   const chosen = () => filter.querySelector(":checked").value;
   const isWanted = (task) => chosen() === "" || String(task.completed) === chosen();
 
-  /** Fetches the list from its start, or the next part of it. */
+  /** Loads the first page, or the page at `from`. */
   async function load(from = null) {
     loading.abort();
     loading = new AbortController();
@@ -56,7 +56,7 @@ export function taskList(api, say) {
       const fresh = page.tasks.filter((task) => !rows.has(task.id)).map((task) => rowOf(task));
       list.append(...fresh.map((row) => row.element));
       next = page.next;
-      // The button may be gone, and is behind what it has brought.
+      // The button may be hidden now, and comes after the new rows.
       if (from !== null) fresh[0]?.focus();
     } catch (error) {
       if (signal.aborted) return;
@@ -94,7 +94,7 @@ export function taskList(api, say) {
     return row;
   }
 
-  /** Shows a task as it is now, where it is or at the top; not where the filter leaves it out. */
+  /** Updates a task's row, adds one at the top, or removes it if the filter excludes the task. */
   function show(task) {
     const row = rows.get(task.id);
     row?.update(task);
@@ -106,7 +106,7 @@ export function taskList(api, say) {
     tidy();
   }
 
-  /** Takes a row away, and leaves the keyboard at the one that takes its place. */
+  /** Removes a row, and moves the focus to its neighbour. */
   function remove(task) {
     const row = rows.get(task.id);
     if (!row) return;
@@ -123,10 +123,10 @@ export function taskList(api, say) {
   filter.addEventListener("change", () => load());
   more.addEventListener("click", () => load(next));
 
-  // ---- completing: shown at once, taken back if it fails
+  // ---- completing: shown at once, reverted if it fails
 
   async function toggle(row) {
-    // Those who change their mind meanwhile are served by the same loop.
+    // A click meanwhile is handled by the loop below.
     if (row.isSaving) return;
     row.isSaving = true;
     row.note("");
@@ -155,20 +155,20 @@ export function taskList(api, say) {
   // ---- adding
 
   onSubmit(add, async ({ title, description }) => {
-    const words = description === "" ? { title } : { title, description };
-    // The same words after a failure are the same task: there may be one already.
-    const text = JSON.stringify(words);
-    if (sent.words !== text) sent = { words: text, key: newKey() };
-    const task = await api.createTask(words, sent.key);
-    sent = { words: null, key: null };
+    const values = description === "" ? { title } : { title, description };
+    // The same values after a failure are the same task, which may have been created.
+    const text = JSON.stringify(values);
+    if (sent.text !== text) sent = { text, key: newKey() };
+    const task = await api.createTask(values, sent.key);
+    sent = { text: null, key: null };
     add.reset();
     add.elements.title.focus();
     show(task);
-    say(isWanted(task) ? `Added: ${brief(task.title)}` : `Added to what is to be done: ${brief(task.title)}`);
+    say(isWanted(task) ? `Added: ${brief(task.title)}` : `Added to the tasks to do: ${brief(task.title)}`);
   });
 
   return {
-    /** Shows the list of whoever is signed in now, and what the same person was writing before. */
+    /** Shows the signed-in user's list, with what the same user was writing before. */
     async show() {
       clearErrors(add);
       if (owner !== api.session.user_id) this.forget();
@@ -177,7 +177,7 @@ export function taskList(api, say) {
       add.elements.title.focus();
       await Promise.all([load(), edit.resume()]);
     },
-    /** Hides it. What is being written stays, for when its writer is back. */
+    /** Hides it. Unsaved text stays, for when the same user signs in again. */
     hide() {
       loading.abort();
       edit.suspend();
@@ -185,22 +185,22 @@ export function taskList(api, say) {
       clear();
       desk.hidden = true;
     },
-    /** Whether there are words that have not been saved. */
+    /** Whether there is unsaved text. */
     get isWriting() {
       return add.elements.title.value !== "" || add.elements.description.value !== "" || edit.isOpen;
     },
-    /** Drops what is being written. */
+    /** Drops unsaved text. */
     forget() {
       add.reset();
       add.querySelector("details").open = false;
       edit.forget();
       filter.querySelector("[value='']").checked = true;
-      sent = { words: null, key: null };
+      sent = { text: null, key: null };
     },
   };
 }
 
-/** A task in the list. Its words are set as text, never as HTML. */
+/** A task in the list. Its title and description are set as text, never as HTML. */
 class Row {
   constructor(task, { onToggle, onEdit, onDelete }) {
     this.element = byId("task-row").content.firstElementChild.cloneNode(true);
@@ -213,7 +213,7 @@ class Row {
     this.update(task);
   }
 
-  /** What the person wants it to be. */
+  /** Whether the user wants the task completed. */
   get wanted() {
     return this.check.checked;
   }
@@ -224,13 +224,13 @@ class Row {
     this.check.setAttribute("aria-label", `Done: ${task.title}`);
     this.element.querySelector(".edit").setAttribute("aria-label", `Edit: ${task.title}`);
     this.element.querySelector(".delete").setAttribute("aria-label", `Delete: ${task.title}`);
-    showWords(this.element, task);
+    showText(this.element, task);
     const time = this.element.querySelector("time");
     time.dateTime = task.created_at;
     time.textContent = day.format(new Date(task.created_at));
   }
 
-  /** Says something about the task, or nothing any more. */
+  /** Shows a message at the task; an empty one hides it. */
   note(text) {
     const note = this.element.querySelector(".note");
     note.textContent = text;
@@ -242,12 +242,12 @@ class Row {
   }
 }
 
-/** The dialog that changes a task's words. */
+/** The dialog that changes a task's title and description. */
 function editDialog(api, { onTask, onGone, say }) {
   const [dialog, form] = ["edit-dialog", "edit"].map(byId);
   const conflict = form.querySelector(".conflict");
   const save = form.querySelector(".primary");
-  /** The task as the person last saw it, while its words are in the form. */
+  /** The task as the user last saw it, while it is in the form. */
   let task = null;
   /** The session ended while the dialog was open. */
   let isSuspended = false;
@@ -265,7 +265,7 @@ function editDialog(api, { onTask, onGone, say }) {
   function showConflict(current) {
     task = current;
     onTask(current);
-    showWords(conflict, current);
+    showText(conflict, current);
     conflict.querySelector(".meta").textContent = current.completed ? "Done" : "To do";
     conflict.hidden = false;
     save.textContent = "Save mine over it";
@@ -320,17 +320,17 @@ function editDialog(api, { onTask, onGone, say }) {
       fill();
       open();
     },
-    /** Closes the dialog because the session has ended; what was typed stays in it. */
+    /** Closes the dialog because the session has ended; the text stays in it. */
     suspend() {
       if (!dialog.open) return;
       isSuspended = true;
       dialog.close();
     },
-    /** Opens it again with what was typed. */
+    /** Opens it again with that text. */
     async resume() {
       if (!isSuspended) return;
       open();
-      // Only once the dialog's `close` event of back then is certainly over.
+      // Only now: the `close` event of `suspend` has certainly been handled.
       isSuspended = false;
     },
     forget() {
@@ -358,7 +358,7 @@ function deleteDialog(api, { onTask, onGone, say }) {
       if (error instanceof Changed) {
         task = error.current;
         onTask(task);
-        showWords(form, task);
+        showText(form, task);
         conflict.hidden = false;
       } else if (isGone(error)) {
         dialog.close();
@@ -374,7 +374,7 @@ function deleteDialog(api, { onTask, onGone, say }) {
   return {
     open(wanted) {
       task = wanted;
-      showWords(form, task);
+      showText(form, task);
       conflict.hidden = true;
       clearErrors(form);
       dialog.showModal();
@@ -385,7 +385,7 @@ function deleteDialog(api, { onTask, onGone, say }) {
   };
 }
 
-/** Lets the dialog's buttons and the Escape key close it, but not while something is on its way. */
+/** Lets the dialog's buttons and the Escape key close it, but not while a request is under way. */
 function closeWith(dialog, form) {
   dialog.querySelector(".close").addEventListener("click", () => {
     if (!isBusy(form)) dialog.close();
@@ -395,7 +395,7 @@ function closeWith(dialog, form) {
   });
 }
 
-function showWords(element, { title, description, completed }) {
+function showText(element, { title, description, completed }) {
   element.querySelector(".title").textContent = title;
   const more = element.querySelector(".description");
   more.textContent = description ?? "";
@@ -403,17 +403,17 @@ function showWords(element, { title, description, completed }) {
   element.classList.toggle("completed", completed);
 }
 
-/** The task is not there any more: one answer for no task and another user's, and it was this one's. */
+/** A 403 means "no such task" or "another user's", and this task was the user's. */
 function isGone(error) {
   return error instanceof Problem && error.status === 403;
 }
 
-/** Enough of a title to know which task is meant. */
+/** A title, cut to 60 characters. */
 function brief(title) {
   const characters = [...title];
   return characters.length > 60 ? `${characters.slice(0, 59).join("")}…` : title;
 }
 
-// As a field has it: what was not touched must not count as changed.
+// As a form field normalises it, so that an untouched value does not count as changed.
 const inLine = (text) => text.replace(/[\r\n]/g, "");
 const inLines = (text) => (text ?? "").replace(/\r\n?/g, "\n");

@@ -1,4 +1,4 @@
-// The page: who is signed in decides what is on it.
+// The entry point: shows the sign-in form or the task list.
 
 import { TaskApi } from "./api.js";
 import { accountDialog, welcome } from "./account.js";
@@ -23,7 +23,6 @@ const account = accountDialog(api, {
   say,
 });
 
-/** Remembers a session. */
 function begin(session) {
   api.session = stored.save(session);
 }
@@ -39,7 +38,7 @@ function open() {
   tasks.show();
 }
 
-/** Back to the sign-in form. */
+/** Shows the sign-in form, and `why`. */
 function leave(why) {
   const { email } = account;
   api.session = null;
@@ -54,12 +53,12 @@ document.getElementById("sign-out").addEventListener("click", () => {
   leave("You are signed out.");
 });
 
-// A page that comes back out of the browser's memory may be older than the sign-out of another.
+// A page from the back/forward cache may be older than a sign-out in another page of this tab.
 addEventListener("pageshow", (event) => {
   if (event.persisted && stored.load()?.token !== api.session?.token) location.reload();
 });
 
-// ---- the line that says what is going on
+// ---- the status line
 
 let clearing;
 let waiting = false;
