@@ -1,4 +1,4 @@
-//! What an operator does: secrets, releases, the smoke test, the watch over the database.
+//! `operate`: secrets, releases, the smoke test, monitoring.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ async fn the_smoke_test_meets_every_part_and_leaves_nothing_behind() {
     let database = Scratch::migrated().await.unwrap();
     let watch = Watch::start(&Settings::of_the_stack().with("DATABASE_URL", database.url()));
     let said = smoke(&watch.api).await.succeeded();
-    for step in ["health", "preflight", "no token", "signup", "signin", "create", "list", "delete", "ended"] {
+    for step in ["health", "preflight", "no token", "signup", "signin", "create", "list", "delete", "revoked"] {
         assert!(said.contains(step), "{step} in {said}");
     }
     let routes: Vec<_> = watch.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
@@ -135,12 +135,12 @@ async fn what_is_stored_is_overwritten_only_when_somebody_agrees() {
     for answer in ["\n".to_owned(), format!("{}\n", checkout.owner())] {
         let kept = checkout.run(&["secrets", "set"], &answer, &[("POOLER", "")]).await.succeeded();
         for parameter in ["database-url", "database-url-unpooled"] {
-            assert!(kept.contains(&format!("/{parameter} stays as it is (version 1)")), "{kept}");
+            assert!(kept.contains(&format!("/{parameter} is unchanged (version 1)")), "{kept}");
         }
     }
     let other = format!("{}&application_name=others\n", checkout.owner());
     let refused = checkout.run(&["secrets", "set"], &other, &[]).await.failed();
-    assert!(refused.contains("Overwrite it? Only a terminal, or YES=1, can say so"), "{refused}");
+    assert!(refused.contains("Overwrite it? There is no terminal to ask on: confirm with YES=1"), "{refused}");
     assert_eq!(values().await, before);
     let stored = checkout.run(&["secrets", "set", "--yes"], &other, &[]).await.succeeded();
     assert!(stored.contains("/database-url-unpooled stored (version 2)"), "{stored}");
@@ -170,7 +170,7 @@ async fn a_database_that_cannot_be_used_is_not_stored() {
         (&nobody, &[], "nothing was stored: the database at localhost:9 cannot be reached"),
         (&as_other(stacks.username(), "hunter2"), &[], "nothing was stored: "),
         (&powerless, &[], "nothing was stored: "),
-        (checkout.owner(), &[("POOLER", "localhost:x")], "POOLER: has a port that is no number"),
+        (checkout.owner(), &[("POOLER", "localhost:x")], "POOLER: has an invalid port"),
     ] {
         let complaint = checkout.run(&["secrets", "set"], &format!("{answer}\n"), variables).await.failed();
         assert!(complaint.contains(said) && !complaint.contains("hunter2"), "{complaint}");
@@ -189,10 +189,7 @@ async fn a_stage_of_the_first_release_gets_the_role_by_an_empty_answer_and_is_no
         checkout.store.put(&checkout.name(parameter), owners).await;
     }
     let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
-    assert!(
-        complaint.contains("is a role that may change the schema") && complaint.contains("make secrets STAGE=dev"),
-        "{complaint}"
-    );
+    assert!(complaint.contains("may change the schema") && complaint.contains("make secrets STAGE=dev"), "{complaint}");
 
     // Where the pooler is, is known from before.
     checkout.run(&["secrets", "set"], "\n", &[("POOLER", "")]).await.succeeded();
@@ -221,7 +218,7 @@ async fn a_release_needs_a_role_that_gets_in_and_has_its_limits() {
         let complaint = checkout.run(&["deploy"], "", &[]).await.failed();
         assert!(complaint.contains(said) && complaint.contains("make secrets STAGE=dev"), "{harm}: {complaint}");
         let mended = checkout.run(&["secrets", "set"], "\n", &direct).await.succeeded();
-        assert!(mended.contains("/database-url stays as it is (version 1)"), "{harm}: {mended}");
+        assert!(mended.contains("/database-url is unchanged (version 1)"), "{harm}: {mended}");
     }
     assert!(checkout.sam_log().is_empty());
     checkout.run(&["deploy"], "", &[]).await.succeeded();
@@ -268,7 +265,7 @@ async fn white_space_around_a_stored_secret_is_not_part_of_it() {
     }
     checkout.run(&["deploy", "--dry-run"], "", &[]).await.succeeded();
     let kept = checkout.run(&["secrets", "set"], &format!("{}\n", checkout.owner()), &[]).await.succeeded();
-    assert!(kept.contains("/database-url stays as it is (version 2)"), "{kept}");
+    assert!(kept.contains("/database-url is unchanged (version 2)"), "{kept}");
 }
 
 /// On a terminal, which would echo what is typed.
@@ -356,7 +353,7 @@ async fn a_rotation_in_three_steps_refuses_no_token_and_no_step_can_come_too_ear
         assert!(dropped.failed().contains("for 1 s more: wait"));
     }
     let done = rotate("drop", &[]).await.succeeded();
-    assert!(done.contains("alone already"), "{done}");
+    assert!(done.contains("already has the signing key alone"), "{done}");
     deploy().await;
     let after = fresh();
     assert!(accepts(&after, &account, &new_token).await && !accepts(&after, &account, &user.token).await);
@@ -381,7 +378,7 @@ async fn a_release_runs_its_steps_in_order_and_again_finds_them_done() {
     ];
     let said = checkout.run(&["deploy"], "", &[]).await.succeeded();
     let order =
-        ["1/5 checks", "0004_create_signin_failures.sql applied", "3/5 build", "4/5 deploy", "its token has ended"];
+        ["1/5 checks", "0004_create_signin_failures.sql applied", "3/5 build", "4/5 deploy", "the token is revoked"];
     let places: Vec<_> =
         order.iter().map(|step| said.find(step).unwrap_or_else(|| panic!("{step} in {said}"))).collect();
     assert!(places.is_sorted(), "{said}");
@@ -415,7 +412,7 @@ async fn each_step_of_a_release_that_fails_stops_the_next_and_a_repeat_goes_on()
     assert_eq!(checkout.value("released").await, "", "nothing was released");
 
     let complaint = checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failed();
-    assert!(complaint.contains("to go back, deploy the release before it: health: "), "{complaint}");
+    assert!(complaint.contains("to roll back, deploy the previous release: health: "), "{complaint}");
     checkout.run(&["deploy"], "", &[]).await.succeeded();
 }
 
@@ -438,7 +435,7 @@ async fn a_release_says_in_one_line_what_is_missing_before_it_touches_anything()
     checkout.store.put(&checkout.name("jwt-public-keys"), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
     assert!(deploy(&[]).await.contains("does not have the public key of /task-api/dev/jwt-signing-key"));
     checkout.write("new.txt", "");
-    assert!(deploy(&[]).await.contains("1 changed or new files are not committed, ?? new.txt first"));
+    assert!(deploy(&[]).await.contains("1 changed or new files are not committed, such as ?? new.txt"));
     assert!(checkout.sam_log().is_empty());
 }
 
@@ -489,7 +486,7 @@ async fn the_watch_takes_the_database_of_a_stage_and_an_empty_stage_is_none() {
         assert!(shown.contains("idx_tasks_user_id_created_at"), "{shown}");
     }
     let complaint = checkout.run(&["monitor"], "", &[("STAGE", ""), ("DATABASE_URL_UNPOOLED", "")]).await.failed();
-    assert_eq!(complaint, "error: no database is named: set STAGE or DATABASE_URL_UNPOOLED");
+    assert_eq!(complaint, "error: no database: set STAGE or DATABASE_URL_UNPOOLED");
     let complaint = checkout.run(&["monitor"], "", &[("STAGE", "qa")]).await.failed();
     assert!(complaint.contains("has no stage qa"), "{complaint}");
 }
@@ -497,9 +494,9 @@ async fn the_watch_takes_the_database_of_a_stage_and_an_empty_stage_is_none() {
 #[tokio::test]
 async fn the_watch_gives_a_database_up_that_does_not_answer() {
     let checkout = Checkout::create().await;
-    let watch = async |url: &str, patience: &str| {
+    let watch = async |url: &str, timeout: &str| {
         let variables = [("STAGE", ""), ("DATABASE_URL_UNPOOLED", url)];
-        checkout.run(&["monitor", "--patience", patience], "", &variables).await.failed()
+        checkout.run(&["monitor", "--timeout", timeout], "", &variables).await.failed()
     };
     let url = |port: u16| checkout.database.url_with(|url| url.set_port(Some(port)).unwrap());
     // The system takes the connection, and nobody answers.
@@ -508,7 +505,7 @@ async fn the_watch_gives_a_database_up_that_does_not_answer() {
     let silent_once_encrypted = silent_once_encrypted(checkout.database.url()).await;
     for port in [silent_port, silent_once_encrypted] {
         let complaint = watch(&url(port), "1").await;
-        assert_eq!(complaint, "error: the database has not answered within 1 s");
+        assert_eq!(complaint, "error: the database did not answer within 1 s");
     }
 
     // What every name in a query is looked up in.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::smoke::{Session, Smoke};
+use crate::smoke::{Client, Session};
 
 /// US dollars.
 const GB_SECOND_ON_ARM64: f64 = 0.000_013_333_4;
@@ -24,10 +24,10 @@ const MEMORY: f64 = 256.0;
 
 /// Calls every route `rounds` times, one request after the other, and prints what the log says of it.
 pub(crate) async fn run(api: &str, log: &Path, rounds: u32) -> anyhow::Result<()> {
-    let smoke = Smoke::new(api)?;
+    let api = Client::new(api)?;
     let before = read(log)?.len();
     for _ in 0..rounds {
-        round(&smoke).await?;
+        round(&api).await?;
     }
     let text = read(log)?;
     let lines = text.get(before..).unwrap_or_default().lines();
@@ -54,16 +54,16 @@ struct Line {
 }
 
 /// Every route once.
-async fn round(smoke: &Smoke) -> anyhow::Result<()> {
+async fn round(api: &Client) -> anyhow::Result<()> {
     let send = async |request: RequestBuilder| request.send().await?.error_for_status();
-    send(smoke.request(Method::GET, "/health")).await?;
-    send(smoke.request(Method::GET, "/.well-known/jwks.json")).await?;
+    send(api.request(Method::GET, "/health")).await?;
+    send(api.request(Method::GET, "/.well-known/jwks.json")).await?;
     let account =
         json!({ "email": format!("costs-{}@example.com", Uuid::new_v4().simple()), "password": "correct horse" });
-    send(smoke.request(Method::POST, "/users/signup").json(&account)).await?;
-    let signin = send(smoke.request(Method::POST, "/users/signin").json(&account)).await?.json().await?;
-    let session = Session::read(&signin)?;
-    let own = |method, rest: &str| session.request(smoke, method, rest);
+    send(api.request(Method::POST, "/users/signup").json(&account)).await?;
+    let signin = send(api.request(Method::POST, "/users/signin").json(&account)).await?.json().await?;
+    let session = Session::parse(&signin)?;
+    let own = |method, rest: &str| session.request(api, method, rest);
 
     send(own(Method::GET, "")).await?;
     let change = json!({ "current_password": "correct horse", "email": account["email"] });
