@@ -65,6 +65,9 @@ enum Cli {
         /// The log of its functions.
         #[arg(long, env = "API_LOG", value_name = "FILE")]
         log: PathBuf,
+        /// The file with the functions' memory sizes.
+        #[arg(long, value_name = "FILE", default_value = "template.yaml")]
+        template: PathBuf,
         /// How often to call every route.
         #[arg(long, default_value_t = 20)]
         rounds: u32,
@@ -160,7 +163,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Cli::Monitor { database_url, stage, timeout } => {
                 monitor::run(database_url, stage, Duration::from_secs(timeout)).await
             }
-            Cli::Costs { api_url, log, rounds } => costs::run(&api_url, &log, rounds).await,
+            Cli::Costs { api_url, log, template, rounds } => costs::run(&api_url, &log, &template, rounds).await,
         }
     });
     // A DNS lookup cannot be cancelled: do not wait for one that timed out.
