@@ -1,4 +1,4 @@
-//! What the tools begin with: their arguments, their environment, and the checkout they work on.
+//! What all tools share: command-line arguments, environment variables, and the checkout they work on.
 
 mod checkout;
 
@@ -11,22 +11,22 @@ use clap::{Command, Parser, builder::Resettable};
 
 pub use checkout::checkout;
 
-/// The arguments of this program. As everywhere, an environment variable that is empty, or white space, is not set.
+/// Parses the command line. An environment variable that is empty or white space counts as unset.
 pub fn arguments<T: Parser>() -> T {
     let mut command = without_empty_variables(T::command());
     let mut matches = command.get_matches_mut();
     T::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
-/// A variable of the environment; one that is empty, or white space, is not set.
+/// An environment variable; one that is empty or white space counts as unset.
 pub fn variable(name: impl AsRef<OsStr>) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.to_string_lossy().trim().is_empty())
 }
 
 fn without_empty_variables(command: Command) -> Command {
-    let forget = |argument: clap::Arg| match argument.get_env() {
+    let reset = |argument: clap::Arg| match argument.get_env() {
         Some(name) if env::var_os(name).is_some() && variable(name).is_none() => argument.env(Resettable::Reset),
         _ => argument,
     };
-    command.mut_args(forget).mut_subcommands(without_empty_variables)
+    command.mut_args(reset).mut_subcommands(without_empty_variables)
 }
