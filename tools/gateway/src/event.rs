@@ -4,11 +4,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::Utc;
@@ -58,9 +58,8 @@ pub(crate) fn from_request(route: &Route, parts: &Parts, body: &Bytes, source_ip
         "isBase64Encoded": is_base64_encoded,
     });
     // Empty fields are left out.
-    let cookies = headers.get_all(header::COOKIE).iter().map(text);
-    let cookies: Vec<String> =
-        cookies.flat_map(|value| value.split("; ").map(str::to_owned).collect::<Vec<_>>()).collect();
+    let cookies = headers.get_all(header::COOKIE).iter().map(text).collect::<Vec<_>>();
+    let cookies: Vec<&str> = cookies.iter().flat_map(|value| value.split("; ")).collect();
     let parameters = path_parameters(route, parts.uri.path());
     for (name, value, is_present) in [
         ("cookies", json!(cookies), !cookies.is_empty()),
@@ -108,11 +107,8 @@ pub(crate) fn to_response(response: &[u8]) -> Result<Response<Body>> {
         true => BASE64_STANDARD.decode(body)?,
         false => body,
     }));
-    *response.status_mut() = u16::try_from(function.status_code)
-        .ok()
-        .and_then(|code| StatusCode::from_u16(code).ok())
-        .context("invalid status code")?;
-    let headers: &mut HeaderMap = response.headers_mut();
+    *response.status_mut() = StatusCode::from_u16(u16::try_from(function.status_code)?)?;
+    let headers = response.headers_mut();
     headers.extend(function.headers);
     for cookie in function.cookies {
         headers.append(header::SET_COOKIE, HeaderValue::try_from(cookie)?);

@@ -14,6 +14,7 @@ use crate::{
     database::Database,
     endpoint::DISABLE_TIMEOUTS,
     error::{database_error, describe},
+    history::CREATE_TABLE,
     indexes::{InvalidIndex, advice, invalid_indexes},
     migration::Migration,
 };
@@ -25,41 +26,35 @@ const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 /// that fails leaves nothing.
 const EXECUTE: &str = "DO $$ BEGIN EXECUTE current_setting('migrate.sql'); END $$";
 
-/// Why a migration is not applied.
-enum Failure {
-    Postgres(Error),
-    /// It left indexes invalid.
-    Invalid(Vec<InvalidIndex>),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Postgres(error)
-    }
-}
-
 impl Database {
     /// Applies a migration, and returns how long it took.
     pub(crate) async fn apply(&mut self, migration: &Migration) -> anyhow::Result<Duration> {
-        self.create_history().await?;
-        let invalid = invalid_indexes(&self.client).await.map_err(database_error)?;
+        self.batch_execute(CREATE_TABLE).await?;
+        let before = invalid_indexes(&self.client).await.map_err(database_error)?;
         let started = Instant::now();
-        match self.try_apply(migration, &invalid, started).await {
-            Ok(()) => {}
-            Err(Failure::Postgres(error)) if self.is_session_lost(&error) => {
-                self.ensure_applied(migration, &error, &invalid).await?;
+        match self.try_apply(migration, &before, started).await {
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => {
+                self.rollback(migration).await?;
+                let state = if migration.no_transaction { "ran, but is not applied" } else { "was rolled back" };
+                bail!("{} {state}: {}", migration.name, advice(&left));
             }
-            Err(failure) => return Err(self.explain(migration, failure, &invalid).await),
+            Err(error) if self.is_session_lost(&error) => self.ensure_applied(migration, &error, &before).await?,
+            Err(error) => {
+                self.rollback(migration).await?;
+                return Err(self.explain(migration, &error, &before).await);
+            }
         }
         Ok(started.elapsed())
     }
 
+    /// Returns the indexes that the migration left invalid; then it is not recorded.
     async fn try_apply(
         &self,
         migration: &Migration,
-        invalid: &[InvalidIndex],
+        before: &[InvalidIndex],
         started: Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<InvalidIndex>, Error> {
         if migration.no_transaction {
             // The extended protocol takes a single statement: the server would run several as one transaction.
             self.client.execute_typed(&migration.sql, &[]).await?;
@@ -72,15 +67,15 @@ impl Database {
         }
         self.client.batch_execute(RESET).await?;
         self.client.batch_execute(DISABLE_TIMEOUTS).await?;
-        let left = self.left_invalid(migration, invalid).await?;
+        let left = self.left_invalid(migration, before).await?;
         if !left.is_empty() {
-            return Err(Failure::Invalid(left));
+            return Ok(left);
         }
         self.record(migration, started.elapsed()).await?;
         if !migration.no_transaction {
             self.client.batch_execute("COMMIT").await?;
         }
-        Ok(())
+        Ok(left)
     }
 
     /// Whether the session ended with this error, so that the outcome is unknown.
@@ -97,7 +92,7 @@ impl Database {
         &mut self,
         migration: &Migration,
         error: &Error,
-        invalid: &[InvalidIndex],
+        before: &[InvalidIndex],
     ) -> anyhow::Result<()> {
         let (name, reason) = (&migration.name, describe(error));
         let unknown =
@@ -110,29 +105,27 @@ impl Database {
             return Ok(());
         }
         ensure!(migration.no_transaction, "{name} was interrupted and rolled back: {reason}");
-        let left = self.left_invalid(migration, invalid).await.map_err(database_error).with_context(unknown)?;
+        let left = self.left_invalid(migration, before).await.map_err(database_error).with_context(unknown)?;
         bail!("{name} was interrupted and is not recorded as applied: {reason}; {}", advice(&left));
     }
 
-    /// Rolls back, and says where and why the migration failed and what it leaves.
-    async fn explain(&self, migration: &Migration, failure: Failure, invalid: &[InvalidIndex]) -> anyhow::Error {
-        let Migration { name, no_transaction, .. } = migration;
-        if !no_transaction && let Err(error) = self.client.batch_execute("ROLLBACK").await {
-            return anyhow!("{name} failed, and so did its rollback: {}", describe(&error));
+    async fn rollback(&self, migration: &Migration) -> anyhow::Result<()> {
+        if migration.no_transaction {
+            return Ok(());
         }
-        let error = match failure {
-            Failure::Invalid(left) if *no_transaction => {
-                return anyhow!("{name} ran, but is not applied: {}", advice(&left));
-            }
-            Failure::Invalid(left) => return anyhow!("{name} was rolled back: {}", advice(&left)),
-            Failure::Postgres(error) => error,
-        };
-        let line = line_of(&error, &migration.sql).map(|line| format!(", line {line}")).unwrap_or_default();
-        let (reason, hint) = (describe(&error), hint(&error, *no_transaction));
+        let failed = |error| anyhow!("{} failed, and so did its rollback: {}", migration.name, describe(&error));
+        self.client.batch_execute("ROLLBACK").await.map_err(failed)
+    }
+
+    /// Where and why the migration failed, and what it left.
+    async fn explain(&self, migration: &Migration, error: &Error, before: &[InvalidIndex]) -> anyhow::Error {
+        let Migration { name, sql, no_transaction, .. } = migration;
+        let line = line_of(error, sql).map(|line| format!(", line {line}")).unwrap_or_default();
+        let (reason, hint) = (describe(error), hint(error, *no_transaction));
         if !no_transaction {
             return anyhow!("{name}{line} failed and was rolled back: {reason}{hint}");
         }
-        let left = self.left_invalid(migration, invalid).await;
+        let left = self.left_invalid(migration, before).await;
         let left = left.map_or_else(|error| describe(&error), |left| advice(&left));
         anyhow!("{name}{line} failed: {reason}{hint}; {left}")
     }

@@ -7,10 +7,10 @@ use tokio_postgres::types::Type;
 use crate::{
     database::{Database, Params},
     error::database_error,
-    migration::Migration,
+    migration::{Migration, file_name},
 };
 
-const CREATE_TABLE: &str = "
+pub(crate) const CREATE_TABLE: &str = "
 CREATE TABLE IF NOT EXISTS _sqlx_migrations (
     version BIGINT PRIMARY KEY,
     description TEXT NOT NULL,
@@ -32,11 +32,14 @@ pub(crate) struct Applied {
     pub(crate) at: String,
 }
 
-impl Database {
-    pub(crate) async fn create_history(&self) -> anyhow::Result<()> {
-        self.batch_execute(CREATE_TABLE).await
+impl Applied {
+    /// The name of the file that was applied.
+    pub(crate) fn file_name(&self) -> String {
+        file_name(self.version, &self.description)
     }
+}
 
+impl Database {
     /// The rows by version; none when there is no table.
     pub(crate) async fn history(&self) -> anyhow::Result<Vec<Applied>> {
         if !self.query_bool("SELECT to_regclass('_sqlx_migrations') IS NOT NULL", &[]).await? {

@@ -8,62 +8,54 @@ use std::{
 
 use anyhow::bail;
 
-use crate::{
-    history::Applied,
-    migration::{Migration, file_name},
-};
+use crate::{history::Applied, migration::Migration};
 
 /// The status of one version.
 #[derive(Debug)]
-pub(crate) enum Status<'a> {
-    Applied(&'a Migration, Applied),
-    Pending(&'a Migration),
-    /// Not applied, although a higher version is: the file of this name.
-    OutOfOrder(&'a Migration, String),
-    /// Begun and not finished (`success` is false).
-    Incomplete(Applied),
-    /// The file differs from what was applied.
-    Changed(&'a Migration, Applied),
-    /// Applied, and there is no file.
-    Missing(Applied),
+pub(crate) struct Status<'a> {
+    version: i64,
+    name: String,
+    state: State<'a>,
 }
 
-impl Status<'_> {
-    fn version(&self) -> i64 {
-        match self {
-            Self::Applied(file, _) | Self::Pending(file) | Self::OutOfOrder(file, _) | Self::Changed(file, _) => {
-                file.version
-            }
-            Self::Missing(applied) | Self::Incomplete(applied) => applied.version,
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Applied(file, _) | Self::Pending(file) | Self::OutOfOrder(file, _) | Self::Changed(file, _) => {
-                file.name.clone()
-            }
-            Self::Missing(applied) | Self::Incomplete(applied) => file_name(applied.version, &applied.description),
-        }
-    }
+/// The times are in UTC.
+#[derive(Debug)]
+enum State<'a> {
+    Applied(String),
+    Pending(&'a Migration),
+    /// Not applied, although a higher version is: the file of this name.
+    OutOfOrder(String),
+    /// Started at this time and not finished (`success` is false).
+    Incomplete(String),
+    /// The file differs from what was applied at this time.
+    Changed(String),
+    /// Applied at this time, and there is no file.
+    Missing(String),
 }
 
 /// The status of every version, in order.
 pub(crate) fn compare(migrations: &[Migration], history: Vec<Applied>) -> Vec<Status<'_>> {
-    let newest = history.last().map(|newest| (newest.version, file_name(newest.version, &newest.description)));
+    let newest = history.last().map(|newest| (newest.version, newest.file_name()));
     let mut history: BTreeMap<_, _> = history.into_iter().map(|applied| (applied.version, applied)).collect();
     let mut statuses: Vec<_> = migrations
         .iter()
-        .map(|file| match (history.remove(&file.version), &newest) {
-            (None, Some((newest, name))) if file.version < *newest => Status::OutOfOrder(file, name.clone()),
-            (None, _) => Status::Pending(file),
-            (Some(applied), _) if !applied.success => Status::Incomplete(applied),
-            (Some(applied), _) if file.matches(&applied.checksum) => Status::Applied(file, applied),
-            (Some(applied), _) => Status::Changed(file, applied),
+        .map(|migration| {
+            let state = match (history.remove(&migration.version), &newest) {
+                (None, Some((newest, name))) if migration.version < *newest => State::OutOfOrder(name.clone()),
+                (None, _) => State::Pending(migration),
+                (Some(applied), _) if !applied.success => State::Incomplete(applied.at),
+                (Some(applied), _) if migration.matches(&applied.checksum) => State::Applied(applied.at),
+                (Some(applied), _) => State::Changed(applied.at),
+            };
+            Status { version: migration.version, name: migration.name.clone(), state }
         })
         .collect();
-    statuses.extend(history.into_values().map(Status::Missing));
-    statuses.sort_by_key(Status::version);
+    statuses.extend(history.into_values().map(|applied| Status {
+        version: applied.version,
+        name: applied.file_name(),
+        state: State::Missing(applied.at),
+    }));
+    statuses.sort_by_key(|status| status.version);
     statuses
 }
 
@@ -73,22 +65,21 @@ pub(crate) fn compare(migrations: &[Migration], history: Vec<Applied>) -> Vec<St
 /// The folder and the database contradict each other.
 pub(crate) fn pending<'a>(statuses: &[Status<'a>], folder: &Path) -> anyhow::Result<Vec<&'a Migration>> {
     let mut pending = Vec::new();
-    for status in statuses {
-        let name = status.name();
-        match status {
-            Status::Applied(..) => {}
-            Status::Pending(migration) => pending.push(*migration),
-            Status::OutOfOrder(_, newest) => {
+    for Status { name, state, .. } in statuses {
+        match state {
+            State::Applied(_) => {}
+            State::Pending(migration) => pending.push(*migration),
+            State::OutOfOrder(newest) => {
                 bail!("{name} is not applied, but {newest} is: migrations run in order, so give it a higher number")
             }
-            Status::Incomplete(Applied { at, .. }) => bail!(
+            State::Incomplete(at) => bail!(
                 "{name} was started at {at} UTC and did not finish (success is false in _sqlx_migrations): undo what \
                  it changed, and delete the row"
             ),
-            Status::Changed(_, Applied { at, .. }) => bail!(
+            State::Changed(at) => bail!(
                 "{name} was changed after it was applied at {at} UTC: restore it, and put the change into a new file"
             ),
-            Status::Missing(Applied { at, .. }) => {
+            State::Missing(at) => {
                 bail!("{name} was applied at {at} UTC but is missing from {}: restore it", folder.display())
             }
         }
@@ -97,18 +88,18 @@ pub(crate) fn pending<'a>(statuses: &[Status<'a>], folder: &Path) -> anyhow::Res
 }
 
 pub(crate) fn write_table(statuses: &[Status<'_>], out: &mut impl Write) -> io::Result<()> {
-    let width = statuses.iter().map(|status| status.name().len()).max().unwrap_or_default();
+    let width = statuses.iter().map(|status| status.name.len()).max().unwrap_or_default();
     writeln!(out, "{:7}  {:width$}  applied at (UTC)", "version", "name")?;
-    for status in statuses {
-        let state = match status {
-            Status::Applied(_, applied) => applied.at.clone(),
-            Status::Pending(_) => "pending".to_owned(),
-            Status::OutOfOrder(_, newest) => format!("not applied, but {newest} is"),
-            Status::Incomplete(applied) => format!("{}, not finished", applied.at),
-            Status::Changed(_, applied) => format!("{}, changed since", applied.at),
-            Status::Missing(applied) => format!("{}, missing", applied.at),
+    for Status { version, name, state } in statuses {
+        let state = match state {
+            State::Applied(at) => at.clone(),
+            State::Pending(_) => "pending".to_owned(),
+            State::OutOfOrder(newest) => format!("not applied, but {newest} is"),
+            State::Incomplete(at) => format!("{at}, not finished"),
+            State::Changed(at) => format!("{at}, changed since"),
+            State::Missing(at) => format!("{at}, missing"),
         };
-        writeln!(out, "{:04}     {:width$}  {state}", status.version(), status.name())?;
+        writeln!(out, "{version:04}     {name:width$}  {state}")?;
     }
     Ok(())
 }

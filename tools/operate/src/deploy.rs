@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use migrate::{Database, Endpoint, Migrations};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     database::{CONNECT_TIMEOUT, ca_file},
@@ -141,17 +141,12 @@ fn stamp_packages(build: &Path, settings: &Settings) -> anyhow::Result<()> {
 
 /// The API's URL, from the stack's outputs.
 fn api_url(config: &StageConfig) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Output {
-        output_key: String,
-        output_value: String,
-    }
     let mut sam = Command::new("sam");
     let json = output(sam.args(["list", "stack-outputs", "--output", "json"]).args(config.stack_arguments()))?;
-    let outputs: Vec<Output> = serde_json::from_str(&json).context("the stack's outputs cannot be read")?;
-    let url = outputs.into_iter().find(|output| output.output_key == URL_OUTPUT);
-    Ok(url.with_context(|| format!("the stack has no output {URL_OUTPUT}"))?.output_value)
+    let outputs: Vec<Value> = serde_json::from_str(&json).context("cannot read the stack's outputs")?;
+    let url = outputs.iter().find(|output| output["OutputKey"] == URL_OUTPUT);
+    let url = url.and_then(|output| output["OutputValue"].as_str());
+    Ok(url.with_context(|| format!("the stack has no output {URL_OUTPUT}"))?.to_owned())
 }
 
 /// Runs `sam` with its output on the terminal.

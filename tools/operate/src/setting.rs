@@ -24,15 +24,6 @@ impl Setting {
     /// What the functions read at start-up.
     pub(crate) const OF_FUNCTIONS: [Self; 3] = [Self::DatabaseUrl, Self::JwtSigningKey, Self::JwtPublicKeys];
 
-    pub(crate) const ALL: [Self; 6] = [
-        Self::DatabaseUrl,
-        Self::DatabaseUrlUnpooled,
-        Self::JwtSigningKey,
-        Self::JwtPublicKeys,
-        Self::JwtSigningKeyNext,
-        Self::Released,
-    ];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::DatabaseUrl => "database-url",

@@ -153,26 +153,25 @@ impl<'a> Account<'a> {
         for seconds in DELETE_PAUSES {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             last = match self.try_to_remove().await {
-                Ok(Some(())) => return Ok(()),
+                Ok(true) => return Ok(()),
                 // If the sign-up got no response, it may still be created.
-                Ok(None) => Ok(()),
-                Err(error) => Err(error),
+                result => result.map(drop),
             };
         }
         last.with_context(|| format!("the account {} may be left behind: delete it manually", self.email))
     }
 
-    /// Deletes the account; `None` if it does not exist. Signs in for it: the failed step may have been the sign-in, or the
+    /// Deletes the account; false if it does not exist. Signs in for it: the failed step may have been the sign-in, or the
     /// sign-up after it created the account.
-    async fn try_to_remove(&self) -> anyhow::Result<Option<()>> {
+    async fn try_to_remove(&self) -> anyhow::Result<bool> {
         let step = "delete the account after a failure";
         let (signin, status, _) = send(step, self.post_credentials("/users/signin")).await?;
         if status == StatusCode::UNAUTHORIZED {
-            return Ok(None);
+            return Ok(false);
         }
         let delete = Session::parse(&signin.body).context(step)?.request(self.api, Method::DELETE, "");
         expect(step, StatusCode::NO_CONTENT, delete).await?;
-        Ok(Some(()))
+        Ok(true)
     }
 }
 

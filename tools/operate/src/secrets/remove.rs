@@ -6,7 +6,8 @@ use crate::{prompt, setting::Setting, store::Store};
 pub(crate) async fn remove(store: &Store, confirmed: bool) -> anyhow::Result<()> {
     let question = format!("Remove every secret of {} in {}?", store.stage, store.region);
     ensure!(confirmed || prompt::confirm(&question)?, "nothing was removed");
-    for name in store.remove(&Setting::ALL).await? {
+    let optional = [Setting::JwtSigningKeyNext, Setting::Released];
+    for name in store.remove(&[&Setting::REQUIRED[..], &optional].concat()).await? {
         println!("{name} removed");
     }
     Ok(())
