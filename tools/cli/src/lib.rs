@@ -5,9 +5,11 @@ mod checkout;
 use std::{
     env,
     ffi::{OsStr, OsString},
+    process::ExitCode,
 };
 
 use clap::{Command, Parser, builder::Resettable};
+use tokio::runtime::Builder;
 
 pub use checkout::checkout;
 
@@ -21,6 +23,21 @@ pub fn arguments<T: Parser>() -> T {
 /// An environment variable; one that is empty or white space counts as unset.
 pub fn variable(name: impl AsRef<OsStr>) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.to_string_lossy().trim().is_empty())
+}
+
+/// Runs an async `main`. Its error is printed on one line, after the prefix.
+pub fn block_on(prefix: &str, main: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let run = || {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let result = runtime.block_on(main);
+        // A DNS lookup cannot be cancelled: do not wait for one that timed out.
+        runtime.shutdown_background();
+        result
+    };
+    let Err(error) = run() else { return ExitCode::SUCCESS };
+    let line = format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    eprintln!("{prefix}: {line}");
+    ExitCode::FAILURE
 }
 
 fn without_empty_variables(command: Command) -> Command {

@@ -63,23 +63,8 @@ fn seconds() -> clap::builder::RangedU64ValueParser {
 }
 
 fn main() -> ExitCode {
-    match run(&cli::arguments()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The server's messages may have several lines.
-            let line = format!("{error:#}").lines().collect::<Vec<_>>().join(" ");
-            eprintln!("migrate: {line}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(cli: &Cli) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(cli.run(&mut io::stdout()));
-    // A DNS lookup cannot be cancelled: do not wait for one that timed out.
-    runtime.shutdown_background();
-    result
+    let cli: Cli = cli::arguments();
+    cli::block_on("migrate", cli.run(&mut io::stdout()))
 }
 
 impl Cli {

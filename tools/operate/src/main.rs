@@ -27,8 +27,9 @@ use crate::{secrets::Step, stage::Stage, store::Store};
 enum Cli {
     /// Check, migrate, build, deploy and smoke-test a stage. A step that fails stops the rest; every step can be repeated.
     Deploy {
-        #[command(flatten)]
-        stage: StageOption,
+        /// The stage, a config-env of samconfig.toml.
+        #[arg(long, env)]
+        stage: Stage,
         /// Check, list the migrations that would be applied, and change nothing.
         #[arg(long)]
         dry_run: bool,
@@ -78,8 +79,9 @@ enum Cli {
 enum Secrets {
     /// Ask for the database's address, create the functions' role, and store both addresses; and keys if there are none.
     Set {
-        #[command(flatten)]
-        stage: StageOption,
+        /// The stage, a config-env of samconfig.toml.
+        #[arg(long, env)]
+        stage: Stage,
         /// Overwrite without asking.
         #[arg(long)]
         yes: bool,
@@ -92,8 +94,9 @@ enum Secrets {
     },
     /// Take one step of a key rotation: accept, sign, drop.
     Rotate {
-        #[command(flatten)]
-        stage: StageOption,
+        /// The stage, a config-env of samconfig.toml.
+        #[arg(long, env)]
+        stage: Stage,
         /// The step.
         #[arg(long, env)]
         step: Step,
@@ -106,25 +109,13 @@ enum Secrets {
     },
     /// Remove everything that is stored for a stage.
     Remove {
-        #[command(flatten)]
-        stage: StageOption,
+        /// The stage, a config-env of samconfig.toml.
+        #[arg(long, env)]
+        stage: Stage,
         /// Remove without asking.
         #[arg(long)]
         yes: bool,
     },
-}
-
-#[derive(clap::Args)]
-struct StageOption {
-    /// The stage: a config-env of samconfig.toml.
-    #[arg(long, env)]
-    stage: Stage,
-}
-
-impl StageOption {
-    async fn store(&self) -> anyhow::Result<Store> {
-        Store::open(&self.stage).await
-    }
 }
 
 /// As the functions parse it.
@@ -136,37 +127,23 @@ fn token_lifetime(text: &str) -> Result<TokenLifetime, InvalidLifetime> {
 }
 
 fn main() -> ExitCode {
-    match run(cli::arguments()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Errors of libraries may have several lines.
-            let line = format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ");
-            eprintln!("error: {line}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::block_on("error", run(cli::arguments()))
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(async {
-        match cli {
-            Cli::Deploy { stage, dry_run } => deploy::run(&stage.stage, dry_run).await,
-            Cli::Smoke { api_url, origin } => smoke::run(&api_url, origin.as_deref()).await,
-            Cli::Secrets(Secrets::Set { stage, yes: overwrite, renew, pooler }) => {
-                secrets::set(&stage.store().await?, &secrets::Options { overwrite, renew, pooler }).await
-            }
-            Cli::Secrets(Secrets::Rotate { stage, step, token_lifetime_seconds, now }) => {
-                secrets::rotate(&stage.store().await?, step, token_lifetime_seconds.get(), now).await
-            }
-            Cli::Secrets(Secrets::Remove { stage, yes }) => secrets::remove(&stage.store().await?, yes).await,
-            Cli::Monitor { database_url, stage, timeout } => {
-                monitor::run(database_url, stage, Duration::from_secs(timeout)).await
-            }
-            Cli::Costs { api_url, log, template, rounds } => costs::run(&api_url, &log, &template, rounds).await,
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli {
+        Cli::Deploy { stage, dry_run } => deploy::run(&stage, dry_run).await,
+        Cli::Smoke { api_url, origin } => smoke::run(&api_url, origin.as_deref()).await,
+        Cli::Secrets(Secrets::Set { stage, yes: overwrite, renew, pooler }) => {
+            secrets::set(&Store::open(&stage).await?, &secrets::Options { overwrite, renew, pooler }).await
         }
-    });
-    // A DNS lookup cannot be cancelled: do not wait for one that timed out.
-    runtime.shutdown_background();
-    result
+        Cli::Secrets(Secrets::Rotate { stage, step, token_lifetime_seconds, now }) => {
+            secrets::rotate(&Store::open(&stage).await?, step, token_lifetime_seconds.get(), now).await
+        }
+        Cli::Secrets(Secrets::Remove { stage, yes }) => secrets::remove(&Store::open(&stage).await?, yes).await,
+        Cli::Monitor { database_url, stage, timeout } => {
+            monitor::run(database_url, stage, Duration::from_secs(timeout)).await
+        }
+        Cli::Costs { api_url, log, template, rounds } => costs::run(&api_url, &log, &template, rounds).await,
+    }
 }
