@@ -169,7 +169,7 @@ async fn a_misnamed_file_is_refused_and_other_kinds_of_files_are_ignored() -> Re
 
     fs::write(source.path().join("3-add.sql"), "SELECT 1;")?;
     let message = database.migrate(source.path(), &["up"]).await?.failure();
-    assert!(message.starts_with("migrate: 3-add.sql is no migration"), "{message}");
+    assert!(message.starts_with("migrate: 3-add.sql is not a valid name for a migration"), "{message}");
     Ok(())
 }
 
@@ -183,7 +183,7 @@ async fn a_file_named_almost_like_a_migration_is_refused_and_backup_copies_are_i
         fs::write(source.path().join(name), "SELECT 1;")?;
         for arguments in [&["up"][..], &["up", "--dry-run"], &["status"]] {
             let message = database.migrate(source.path(), arguments).await?.failure();
-            assert!(message.starts_with(&format!("migrate: {name} is no migration: name it like ")), "{message}");
+            assert!(message.starts_with(&format!("migrate: {name} is not a valid name for a migration: ")), "{message}");
         }
     }
     let source = two_migrations()?;
@@ -211,7 +211,7 @@ async fn a_number_below_the_newest_applied_one_is_refused() -> Result<()> {
         assert!(!run.stdout.contains("would be applied"), "{run:?}");
         let message = run.failure();
         assert!(
-            message.starts_with("migrate: 0003_run_late.sql is not applied, and 0005_run_again.sql is: "),
+            message.starts_with("migrate: 0003_run_late.sql is not applied, but 0005_run_again.sql is: "),
             "{message}"
         );
     }
@@ -291,8 +291,8 @@ async fn an_unfinished_migration_is_not_taken_for_applied() -> Result<()> {
     client.batch_execute("UPDATE _sqlx_migrations SET success = FALSE WHERE version = 2").await?;
     for arguments in [&["up"][..], &["up", "--dry-run"], &["status"]] {
         let message = database.migrate(source.path(), arguments).await?.failure();
-        assert!(message.starts_with("migrate: 0002_run_again.sql was begun at "), "{message}");
-        assert!(message.contains("did not come to its end"), "{message}");
+        assert!(message.starts_with("migrate: 0002_run_again.sql was started at "), "{message}");
+        assert!(message.contains("did not finish"), "{message}");
     }
     Ok(())
 }
@@ -342,7 +342,7 @@ async fn a_file_that_ends_its_transaction_is_rolled_back() -> Result<()> {
     }
     let source = folder(&[("0001_make.sql", "CREATE TABLE made (n INTEGER); COMMIT;")])?;
     let message = database.migrate(source.path(), &["up"]).await?.failure();
-    assert!(message.contains("a file runs in one transaction, which is not its own to begin or to end"), "{message}");
+    assert!(message.contains("a migration runs in one transaction, which it cannot begin or end itself"), "{message}");
     Ok(())
 }
 
@@ -383,13 +383,13 @@ async fn a_file_outside_a_transaction_holds_a_single_statement() -> Result<()> {
     {
         let source = folder(&[("0001_make.sql", &format!("-- no-transaction\n{sql}"))])?;
         let message = database.migrate(source.path(), &["up"]).await?.failure();
-        assert!(message.contains("a file that runs outside a transaction holds a single statement"), "{message}");
+        assert!(message.contains("a `-- no-transaction` migration must be a single statement"), "{message}");
         assert_eq!(tables(&database).await?, [""; 0]);
     }
     let source = folder(&[("0001_index.sql", "CREATE INDEX CONCURRENTLY ON made (n);")])?;
     database.connect().await?.batch_execute("CREATE TABLE made (n INTEGER)").await?;
     let message = database.migrate(source.path(), &["up"]).await?.failure();
-    assert!(message.contains("let the file begin with the line `-- no-transaction`"), "{message}");
+    assert!(message.contains("in a file whose first line is `-- no-transaction`"), "{message}");
     Ok(())
 }
 
@@ -412,7 +412,7 @@ async fn an_invalid_index_is_not_taken_for_the_one_a_file_creates() -> Result<()
         assert_eq!(run.stdout, "");
         let message = run.failure();
         assert!(message.contains(state) && message.contains("INVALID"), "{message}");
-        assert!(message.contains("drop it (DROP INDEX CONCURRENTLY public.idx_twins_n)"), "{message}");
+        assert!(message.contains("drop them (DROP INDEX CONCURRENTLY public.idx_twins_n)"), "{message}");
         let status = database.migrate(source.path(), &["status"]).await?.success();
         assert!(status.lines().any(|line| line.starts_with("0001") && line.ends_with("pending")), "{status}");
 
@@ -517,7 +517,7 @@ async fn a_wrong_password_is_not_retried() -> Result<()> {
     let (relay, url) = Relay::in_front_of(&wrong).await;
     let source = two_migrations()?;
     let message = Migrate::new(&url, source.path())?.run(&["up", "--connect-timeout", "110"]).await?.failure();
-    assert!(message.contains("refuses the connection: password authentication failed for user"), "{message}");
+    assert!(message.contains("refused the connection: password authentication failed for user"), "{message}");
     assert!(message.ends_with("(28P01)"), "{message}");
     assert_eq!(relay.connections(), 1);
     Ok(())
@@ -528,7 +528,7 @@ async fn a_folder_without_migrations_is_refused() -> Result<()> {
     let database = TestDatabase::create().await?;
     let empty = tempfile::tempdir()?;
     let message = database.migrate(empty.path(), &["up"]).await?.failure();
-    assert!(message.starts_with("migrate: there is no migration in "), "{message}");
+    assert!(message.starts_with("migrate: there are no migrations in "), "{message}");
     let message = database.migrate(&empty.path().join("nowhere"), &["up"]).await?.failure();
     assert!(message.starts_with("migrate: cannot read the migrations in "), "{message}");
     Ok(())
@@ -569,7 +569,7 @@ async fn a_failing_file_outside_a_transaction_reports_what_it_leaves() -> Result
     let message = database.migrate(source.path(), &["up"]).await?.failure();
     assert!(message.starts_with("migrate: 0002_index_twins.sql failed: "), "{message}");
     assert!(message.contains("(23505)"), "{message}");
-    assert!(message.ends_with("drop it (DROP INDEX CONCURRENTLY public.idx_twins_n) before the next try"), "{message}");
+    assert!(message.ends_with("drop them (DROP INDEX CONCURRENTLY public.idx_twins_n) before you retry"), "{message}");
 
     let status = database.migrate(source.path(), &["status"]).await?.success();
     assert!(status.lines().any(|line| line.starts_with("0002") && line.ends_with("pending")), "{status}");
@@ -623,7 +623,7 @@ async fn the_wait_for_another_migration_times_out() -> Result<()> {
     wait_for_row(&client, sleeping).await;
 
     let message = database.migrate(source.path(), &["up", "--lock-timeout", "1"]).await?.failure();
-    assert!(message.starts_with("migrate: another migration has not ended for 1 s"), "{message}");
+    assert!(message.starts_with("migrate: another migration is still running after 1 s"), "{message}");
 
     // Commands that only read do not wait, and mention the running migration.
     for arguments in [&["status"][..], &["up", "--dry-run"]] {
@@ -639,7 +639,7 @@ async fn the_wait_for_another_migration_times_out() -> Result<()> {
         )
         .await?;
     let message = first.await??.failure();
-    assert!(message.starts_with("migrate: 0001_take_time.sql broke off and was rolled back: "), "{message}");
+    assert!(message.starts_with("migrate: 0001_take_time.sql was interrupted and rolled back: "), "{message}");
     fs::write(source.path().join("0001_take_time.sql"), "SELECT 1;")?;
     database.migrate(source.path(), &["up", "--lock-timeout", "1"]).await?.success();
     Ok(())
@@ -689,7 +689,7 @@ async fn without_the_ca_there_is_no_connection_whatever_the_url_requires() -> Re
             let run = Migrate::new(&url, source.path())?.env("DATABASE_CA_FILE", ca).run(&["up"]).await?;
             let message = run.failure();
             assert!(message.starts_with("migrate: no verified TLS connection to "), "{mode}: {message}");
-            assert!(message.ends_with("has to be named in DATABASE_CA_FILE"), "{mode}: {message}");
+            assert!(message.ends_with("set DATABASE_CA_FILE for a private CA"), "{mode}: {message}");
         }
     }
     Ok(())
@@ -752,7 +752,7 @@ async fn a_missing_database_url_is_named() -> Result<()> {
     for value in [None, Some("")] {
         let run = Migrate::new("", source.path())?.env("DATABASE_URL_UNPOOLED", value).run(&["up"]).await?;
         let message = run.failure();
-        assert_eq!(message, "migrate: no database is named: set DATABASE_URL_UNPOOLED or pass --database-url");
+        assert_eq!(message, "migrate: no database URL: set DATABASE_URL_UNPOOLED or pass --database-url");
     }
     Ok(())
 }
@@ -770,6 +770,6 @@ async fn no_output_contains_the_password_or_the_url() -> Result<()> {
         }
     }
     let message = Migrate::new(&wrong, source.path())?.run(&["up"]).await?.failure();
-    assert!(message.contains("refuses the connection: password authentication failed"), "{message}");
+    assert!(message.contains("refused the connection: password authentication failed"), "{message}");
     Ok(())
 }

@@ -50,7 +50,7 @@ async fn with_role_by_owner_and_by_superuser() -> Result<[TestDatabase; 2]> {
         database.migrate(&migrations(), &["up"]).await?.success();
         let printed = make_role(&url, Some(PASSWORD)).await?.success();
         let role = format!("{}_functions", database.name());
-        assert_eq!(printed, format!("{role} reads and writes rows, with the password in FUNCTIONS_PASSWORD\n"));
+        assert_eq!(printed, format!("the role {role} reads and writes rows, with the password in FUNCTIONS_PASSWORD\n"));
     }
     Ok([owned, plain])
 }
@@ -245,7 +245,7 @@ async fn a_database_may_have_any_name() -> Result<()> {
         url.set_path(name);
         Migrate::new(url.as_str(), &migrations())?.run(&["up"]).await?.success();
         let printed = make_role(url.as_str(), Some(PASSWORD)).await?.success();
-        assert!(printed.starts_with(&format!("{role} reads and writes rows")), "{printed}");
+        assert!(printed.starts_with(&format!("the role {role} reads and writes rows")), "{printed}");
 
         url.set_username(&role).unwrap();
         url.set_password(Some(PASSWORD)).unwrap();
@@ -266,11 +266,11 @@ async fn a_role_that_cannot_be_made_is_not_and_no_password_is_printed() -> Resul
     let role = format!("{}_functions", database.name());
     let hash = format!("md5{}", "0".repeat(32));
     for (password, error) in [
-        (None, "no password is given: set FUNCTIONS_PASSWORD".to_owned()),
-        (Some(""), "no password is given: set FUNCTIONS_PASSWORD".to_owned()),
-        (Some(&*hash), "the password of the functions' role has the form of a hash".to_owned()),
+        (None, "no password: set FUNCTIONS_PASSWORD".to_owned()),
+        (Some(""), "no password: set FUNCTIONS_PASSWORD".to_owned()),
+        (Some(&*hash), "the password of the functions' role looks like a hash".to_owned()),
         // The stack's owner may not create roles.
-        (Some("hunter2"), format!("the role {role} was not changed: the database failed: permission denied")),
+        (Some("hunter2"), format!("the role {role} was not changed: database error: permission denied")),
     ] {
         let message = make_role(database.url(), password).await?.failure();
         assert!(message.starts_with(&format!("migrate: {error}")), "{message}");

@@ -34,7 +34,7 @@ async fn the_smoke_test_exercises_every_part_and_leaves_nothing_behind() {
     let database = TestDatabase::migrated().await.unwrap();
     let server = TestServer::start(&Settings::shared().with("DATABASE_URL", database.url()));
     let output = smoke(&server.api).await.success();
-    for step in ["health", "preflight", "no token", "signup", "signin", "create", "list", "delete", "ended"] {
+    for step in ["health", "preflight", "no token", "signup", "signin", "create", "list", "delete", "revoked"] {
         assert!(output.contains(step), "{step} in {output}");
     }
     let routes: Vec<_> = server.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
@@ -143,12 +143,12 @@ async fn a_stored_secret_is_overwritten_only_after_confirmation() {
     for answer in ["\n".to_owned(), format!("{}\n", checkout.owner_url())] {
         let kept = checkout.run(&["secrets", "set"], &answer, &[("POOLER", "")]).await.success();
         for parameter in ["database-url", "database-url-unpooled"] {
-            assert!(kept.contains(&format!("/{parameter} stays as it is (version 1)")), "{kept}");
+            assert!(kept.contains(&format!("/{parameter} is unchanged (version 1)")), "{kept}");
         }
     }
     let other = format!("{}&application_name=others\n", checkout.owner_url());
     let refused = checkout.run(&["secrets", "set"], &other, &[]).await.failure();
-    assert!(refused.contains("Overwrite it? Only a terminal, or YES=1, can say so"), "{refused}");
+    assert!(refused.contains("Overwrite it? There is no terminal to ask on: confirm with YES=1"), "{refused}");
     assert_eq!(values().await, before);
     let stored = checkout.run(&["secrets", "set", "--yes"], &other, &[]).await.success();
     assert!(stored.contains("/database-url-unpooled stored (version 2)"), "{stored}");
@@ -178,7 +178,7 @@ async fn an_unusable_database_is_not_stored() {
         (&nobody, &[], "nothing was stored: the database at localhost:9 cannot be reached"),
         (&as_other(stacks.username(), "hunter2"), &[], "nothing was stored: "),
         (&powerless, &[], "nothing was stored: "),
-        (checkout.owner_url(), &[("POOLER", "localhost:x")], "POOLER: has a port that is no number"),
+        (checkout.owner_url(), &[("POOLER", "localhost:x")], "POOLER: has an invalid port"),
     ] {
         let error = checkout.run(&["secrets", "set"], &format!("{answer}\n"), variables).await.failure();
         assert!(error.contains(message) && !error.contains("hunter2"), "{error}");
@@ -200,7 +200,7 @@ async fn a_stage_of_the_first_release_needs_the_functions_role_which_an_empty_an
     }
     let error = checkout.run(&["deploy"], "", &[]).await.failure();
     assert!(
-        error.contains("is a role that may change the schema") && error.contains("make secrets STAGE=dev"),
+        error.contains("may change the schema") && error.contains("make secrets STAGE=dev"),
         "{error}"
     );
 
@@ -231,7 +231,7 @@ async fn a_release_needs_a_role_that_can_log_in_and_has_its_limits() {
         let error = checkout.run(&["deploy"], "", &[]).await.failure();
         assert!(error.contains(message) && error.contains("make secrets STAGE=dev"), "{change}: {error}");
         let output = checkout.run(&["secrets", "set"], "\n", &direct).await.success();
-        assert!(output.contains("/database-url stays as it is (version 1)"), "{change}: {output}");
+        assert!(output.contains("/database-url is unchanged (version 1)"), "{change}: {output}");
     }
     assert!(checkout.sam_log().is_empty());
     checkout.run(&["deploy"], "", &[]).await.success();
@@ -281,7 +281,7 @@ async fn white_space_around_a_stored_secret_is_ignored() {
     }
     checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
     let kept = checkout.run(&["secrets", "set"], &format!("{}\n", checkout.owner_url()), &[]).await.success();
-    assert!(kept.contains("/database-url stays as it is (version 2)"), "{kept}");
+    assert!(kept.contains("/database-url is unchanged (version 2)"), "{kept}");
 }
 
 #[tokio::test]
@@ -378,7 +378,7 @@ async fn a_rotation_in_three_steps_refuses_no_token_and_no_step_can_run_too_earl
         assert!(dropped.failure().contains("for 1 s more: wait"));
     }
     let done = rotate("drop", &[]).await.success();
-    assert!(done.contains("alone already"), "{done}");
+    assert!(done.contains("already has the signing key alone"), "{done}");
     deploy().await;
     let after = fresh();
     assert!(accepts(&after, &account, &new_token).await && !accepts(&after, &account, &user.token).await);
@@ -403,7 +403,7 @@ async fn a_release_runs_its_steps_in_order_and_can_be_repeated() {
     ];
     let output = checkout.run(&["deploy"], "", &[]).await.success();
     let order =
-        ["1/5 checks", "0004_create_signin_failures.sql applied", "3/5 build", "4/5 deploy", "its token has ended"];
+        ["1/5 checks", "0004_create_signin_failures.sql applied", "3/5 build", "4/5 deploy", "the token is revoked"];
     let places: Vec<_> =
         order.iter().map(|step| output.find(step).unwrap_or_else(|| panic!("{step} in {output}"))).collect();
     assert!(places.is_sorted(), "{output}");
@@ -437,7 +437,7 @@ async fn a_failed_step_stops_a_release_which_can_be_repeated() {
     assert_eq!(checkout.parameter("released").await, "", "nothing was released");
 
     let error = checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failure();
-    assert!(error.contains("to go back, deploy the release before it: health: "), "{error}");
+    assert!(error.contains("to roll back, deploy the previous release: health: "), "{error}");
     checkout.run(&["deploy"], "", &[]).await.success();
 }
 
@@ -460,7 +460,7 @@ async fn a_release_reports_what_is_missing_before_it_changes_anything() {
         .await;
     assert!(deploy(&[]).await.contains("does not have the public key of /task-api/dev/jwt-signing-key"));
     checkout.write("new.txt", "");
-    assert!(deploy(&[]).await.contains("1 changed or new files are not committed, ?? new.txt first"));
+    assert!(deploy(&[]).await.contains("1 changed or new files are not committed, such as ?? new.txt"));
     assert!(checkout.sam_log().is_empty());
 }
 
@@ -511,7 +511,7 @@ async fn the_monitor_uses_the_database_of_a_stage_and_an_empty_stage_is_none() {
         assert!(shown.contains("idx_tasks_user_id_created_at"), "{shown}");
     }
     let error = checkout.run(&["monitor"], "", &[("STAGE", ""), ("DATABASE_URL_UNPOOLED", "")]).await.failure();
-    assert_eq!(error, "error: no database is named: set STAGE or DATABASE_URL_UNPOOLED");
+    assert_eq!(error, "error: no database: set STAGE or DATABASE_URL_UNPOOLED");
     let error = checkout.run(&["monitor"], "", &[("STAGE", "qa")]).await.failure();
     assert!(error.contains("has no stage qa"), "{error}");
 }
@@ -521,7 +521,7 @@ async fn the_monitor_times_out_when_the_database_does_not_answer() {
     let checkout = Checkout::create().await;
     let monitor = async |url: &str, patience: &str| {
         let variables = [("STAGE", ""), ("DATABASE_URL_UNPOOLED", url)];
-        checkout.run(&["monitor", "--patience", patience], "", &variables).await.failure()
+        checkout.run(&["monitor", "--timeout", patience], "", &variables).await.failure()
     };
     let url = |port: u16| checkout.database.url_with(|url| url.set_port(Some(port)).unwrap());
     // The kernel accepts the connection, and nothing answers.
@@ -530,7 +530,7 @@ async fn the_monitor_times_out_when_the_database_does_not_answer() {
     let silent_once_encrypted = silent_once_encrypted(checkout.database.url()).await;
     for port in [silent_port, silent_once_encrypted] {
         let error = monitor(&url(port), "1").await;
-        assert_eq!(error, "error: the database has not answered within 1 s");
+        assert_eq!(error, "error: the database did not answer within 1 s");
     }
 
     // Every query has to look its names up in here.

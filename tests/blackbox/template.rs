@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tests::{
-    template::{Function, routes_of, template},
+    template::{Function, template},
     workspace::{root, routes},
 };
 
@@ -111,20 +111,6 @@ fn functions_that_hash_a_password_have_a_whole_processor() {
         let hashes = source.contains("auth::hash(") || source.contains("auth::verify(");
         let memory = function.properties["MemorySize"].as_u64().unwrap();
         assert_eq!(memory >= WHOLE_PROCESSOR, hashes, "{} has {memory} MB", function.name);
-    }
-}
-
-#[test]
-fn the_costs_are_of_the_memory_that_the_functions_have() {
-    let costs = source("tools/operate/src/costs.rs");
-    let memory = |name: &str| between(&costs, &format!("const {name}: f64 = "), ".0;").parse::<u64>().unwrap();
-    let hashing = between(&costs, "const HASHING: [&str; 3] = [", "];");
-    for function in template().functions() {
-        for route in routes_of(function) {
-            let hashes = hashing.contains(&format!("\"{} {}\"", route.method, route.path));
-            let expected = memory(if hashes { "HASHING_MEMORY" } else { "MEMORY" });
-            assert_eq!(function.properties["MemorySize"].as_u64(), Some(expected), "{route:?}");
-        }
     }
 }
 

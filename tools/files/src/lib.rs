@@ -1,4 +1,4 @@
-//! Makes files part of the function that serves them, compressed: for build scripts.
+//! For build scripts: embeds static files, compressed, into the function that serves them.
 //!
 //! ```ignore
 //! // functions/web/build.rs, for GET / and GET /web/{asset}
@@ -6,7 +6,7 @@
 //!     files::embed(&files::read("assets")?)
 //! }
 //! ```
-#![allow(clippy::print_stdout, reason = "a build script speaks to cargo on standard output")]
+#![allow(clippy::print_stdout, reason = "build scripts talk to cargo on standard output")]
 
 use std::{
     env,
@@ -19,13 +19,13 @@ use std::{
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest, Sha256};
 
-/// The name that a file is asked for by, empty for the page, and what is in it.
+/// The name in the URL, empty for the page, and the content.
 pub type File = (String, Vec<u8>);
 
-/// The files of a folder beside the build script, which runs again when they change. `index.html` is the page.
+/// Reads the files of a folder; `index.html` is the page. The build script runs again when they change.
 ///
 /// # Errors
-/// The folder, or something in it, cannot be read.
+/// The folder or a file cannot be read.
 pub fn read(folder: &str) -> io::Result<Vec<File>> {
     println!("cargo::rerun-if-changed={folder}");
     let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
@@ -42,13 +42,13 @@ pub fn read(folder: &str) -> io::Result<Vec<File>> {
 /// Writes `files.rs` into `OUT_DIR`: `pub static FILES: api::Files`.
 ///
 /// # Errors
-/// A file of a kind that is not known, or `OUT_DIR` cannot be written.
+/// A file's extension is unknown, or `OUT_DIR` cannot be written.
 pub fn embed(files: &[File]) -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?);
     embed_into(&out, files)
 }
 
-/// The code names the files beside it without their folder, which can be moved.
+/// The code includes the files by relative paths, so that the folder can be moved.
 fn embed_into(out: &Path, files: &[File]) -> io::Result<()> {
     let mut code = "/// The files that the function serves.\npub static FILES: api::Files = api::Files(&[\n".to_owned();
     for (number, (name, content)) in files.iter().enumerate() {
@@ -76,7 +76,7 @@ fn write(folder: &Path, name: String, content: &[u8]) -> io::Result<String> {
     Ok(name)
 }
 
-/// Without a time or a name in it: the same file, the same bytes.
+/// Without a modification time or a name, so that builds are reproducible.
 fn gzip(content: &[u8]) -> io::Result<Vec<u8>> {
     let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
     gzip.write_all(content)?;
@@ -88,7 +88,7 @@ fn hash(content: &[u8]) -> String {
     Sha256::digest(content).iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// By the name's extension; the page has none.
+/// By extension; the page has none.
 fn media_type(name: &str) -> io::Result<&'static str> {
     Ok(match name.rsplit_once('.').map(|(_, extension)| extension) {
         None => "text/html; charset=utf-8",
@@ -101,7 +101,7 @@ fn media_type(name: &str) -> io::Result<&'static str> {
         Some("woff2") => "font/woff2",
         Some("webmanifest") => "application/manifest+json",
         Some("txt") => "text/plain; charset=utf-8",
-        Some(other) => return Err(io::Error::other(format!("the media type of .{other} is not known: {name}"))),
+        Some(other) => return Err(io::Error::other(format!("{name}: no media type is known for .{other}"))),
     })
 }
 
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_compressed_comes_out_the_same() {
+    fn compression_keeps_the_content() {
         let content = "a task, and a task, and a task".repeat(100);
         let compressed = gzip(content.as_bytes()).unwrap();
         assert!(compressed.len() < content.len() / 10);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_stays_good_when_its_folder_is_moved() {
+    fn the_code_does_not_name_its_folder() {
         let out = tempfile::tempdir().unwrap();
         embed_into(out.path(), &[("a.txt".to_owned(), b"a task".repeat(100))]).unwrap();
         let code = fs::read_to_string(out.path().join("files.rs")).unwrap();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_that_of_the_content() {
+    fn a_hash_depends_on_the_content() {
         assert_eq!(hash(b"abc"), "ba7816bf8f01cfea414140de5dae2223");
         assert_ne!(hash(b"abc"), hash(b"abd"));
     }

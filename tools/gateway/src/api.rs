@@ -1,4 +1,4 @@
-//! The HTTP API: routes, CORS, and what is answered without any function.
+//! The HTTP API: routing, CORS and the gateway's own error responses.
 
 use std::{collections::HashMap, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
@@ -20,25 +20,24 @@ use crate::{
     template::{Route, Template},
 };
 
-/// The longest body that API Gateway takes, in bytes.
+/// API Gateway's limit, in bytes.
 const MAX_BODY: usize = 10 * 1024 * 1024;
 
-/// The routes of a template, and the functions behind them.
 struct Api {
     routes: HashMap<Method, matchit::Router<Target>>,
     lambda: Arc<Lambda>,
 }
 
-/// What a method and a path lead to.
+/// A route and its function's name.
 struct Target {
     route: Route,
     function: String,
 }
 
-/// The HTTP API of a template, for pages of these origins; `*` is any.
+/// The HTTP API of a template, for pages of these origins; `*` allows all.
 ///
 /// # Errors
-/// The template's routes or its `CorsConfiguration` cannot be understood, or an origin cannot be a header.
+/// A route, the `CorsConfiguration` or an origin is invalid.
 pub fn router(template: &Template, origins: &[String], lambda: Arc<Lambda>) -> Result<Router> {
     let mut routes: HashMap<Method, matchit::Router<Target>> = HashMap::new();
     for function in template.functions() {
@@ -51,7 +50,7 @@ pub fn router(template: &Template, origins: &[String], lambda: Arc<Lambda>) -> R
     Ok(Router::new().fallback(handle).layer(cors).with_state(Arc::new(Api { routes, lambda })))
 }
 
-/// As in the template, but for the origins, which are a parameter there.
+/// From the template, except for the origins, which are a parameter of it.
 fn cors(settings: &Value, origins: &[String]) -> Result<CorsLayer> {
     let listed = || origins.iter().map(|origin| origin.trim()).filter(|origin| !["", "*"].contains(origin));
     let any = listed().next().is_none() || origins.iter().any(|origin| origin.trim() == "*");
@@ -66,17 +65,16 @@ fn cors(settings: &Value, origins: &[String]) -> Result<CorsLayer> {
 }
 
 fn parse_all<'a, T: FromStr>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<T>> {
-    texts.map(|text| text.parse().map_err(|_| anyhow!("{text:?} cannot be understood"))).collect()
+    texts.map(|text| text.parse().map_err(|_| anyhow!("{text:?} is invalid"))).collect()
 }
 
-/// Answers a request: by a function, or, where none is asked, with a problem.
 async fn handle(
     State(api): State<Arc<Api>>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response<Body> {
     let id = Uuid::new_v4().to_string();
-    let mut response = match api.answer(request, client, &id).await {
+    let mut response = match api.route(request, client, &id).await {
         Ok(response) => response,
         Err(status) => problem(status, &id),
     };
@@ -87,29 +85,29 @@ async fn handle(
 }
 
 impl Api {
-    async fn answer(&self, request: Request, client: SocketAddr, id: &str) -> Result<Response<Body>, StatusCode> {
+    async fn route(&self, request: Request, client: SocketAddr, id: &str) -> Result<Response<Body>, StatusCode> {
         let (parts, body) = request.into_parts();
-        // Another method is no route either, and the gateway has no 405.
+        // API Gateway answers 404, not 405, to another method.
         let found = self.routes.get(&parts.method).and_then(|routes| routes.at(parts.uri.path()).ok());
         let found = found.filter(|found| found.params.iter().all(|(_, value)| !value.is_empty()));
         let Target { route, function } = found.ok_or(StatusCode::NOT_FOUND)?.value;
         let body = to_bytes(body, MAX_BODY).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
         let event = event::from_request(route, &parts, &body, client.ip().to_canonical(), id);
-        let answer = self.lambda.invoke(function, Bytes::from(event.to_string())).await;
-        answer.and_then(|answer| event::to_response(&answer)).map_err(|error| {
+        let result = self.lambda.invoke(function, Bytes::from(event.to_string())).await;
+        result.and_then(|response| event::to_response(&response)).map_err(|error| {
             eprintln!("{} {}: {error:#}", route.method, route.path);
             StatusCode::INTERNAL_SERVER_ERROR
         })
     }
 }
 
-/// What the gateway answers itself. In the cloud it is `{"message": "Not Found"}` and the like; here it says what it is in
-/// the form of the functions' own problems.
+/// The gateway's own error response. In the cloud it is `{"message": "Not Found"}` and the like; here it has the form of
+/// the functions' problems.
 fn problem(status: StatusCode, id: &str) -> Response<Body> {
     let detail = match status {
         StatusCode::NOT_FOUND => "There is no such route.",
-        StatusCode::PAYLOAD_TOO_LARGE => "The body is longer than the gateway takes.",
-        _ => "The function gave no answer: its log says why.",
+        StatusCode::PAYLOAD_TOO_LARGE => "The body is longer than 10 MiB.",
+        _ => "The function failed: see its log.",
     };
     let title = status.canonical_reason().unwrap_or_default();
     let body = json!({

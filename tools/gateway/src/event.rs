@@ -1,16 +1,14 @@
-//! A request as an HTTP API hands it to a function, and a function's answer as the response it is.
-//!
-//! Payload format 2.0, as in [Create AWS Lambda proxy integrations for HTTP APIs][1].
+//! Events and responses of payload format 2.0: [Create AWS Lambda proxy integrations for HTTP APIs][1].
 //!
 //! [1]: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::Utc;
@@ -19,15 +17,14 @@ use serde_json::{Value, json};
 
 use crate::template::Route;
 
-/// The gateway's own header with the id of a request.
+/// API Gateway's header with the request id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
 
-/// The event for a request: of a route, from an address, under an id.
+/// The event for a request.
 pub(crate) fn from_request(route: &Route, parts: &Parts, body: &Bytes, source_ip: IpAddr, id: &str) -> Value {
     let path = decode(parts.uri.path());
     let query = parts.uri.query().unwrap_or_default();
     let headers = &parts.headers;
-    // What is not text travels as base64.
     let (body, is_base64_encoded) = match str::from_utf8(body) {
         Ok(text) => (text.to_owned(), false),
         Err(_) => (BASE64_STANDARD.encode(body), true),
@@ -60,25 +57,24 @@ pub(crate) fn from_request(route: &Route, parts: &Parts, body: &Bytes, source_ip
         },
         "isBase64Encoded": is_base64_encoded,
     });
-    // What there is none of is left out.
-    let cookies = headers.get_all(header::COOKIE).iter().map(text);
-    let cookies: Vec<String> =
-        cookies.flat_map(|value| value.split("; ").map(str::to_owned).collect::<Vec<_>>()).collect();
+    // Empty fields are left out.
+    let cookies = headers.get_all(header::COOKIE).iter().map(text).collect::<Vec<_>>();
+    let cookies: Vec<&str> = cookies.iter().flat_map(|value| value.split("; ")).collect();
     let parameters = path_parameters(route, parts.uri.path());
-    for (name, value, is_there) in [
+    for (name, value, is_present) in [
         ("cookies", json!(cookies), !cookies.is_empty()),
         ("pathParameters", json!(parameters), !parameters.is_empty()),
         ("queryStringParameters", json!(joined(form_urlencoded::parse(query.as_bytes()))), !query.is_empty()),
         ("body", json!(body), !body.is_empty()),
     ] {
-        if is_there {
+        if is_present {
             event[name] = value;
         }
     }
     event
 }
 
-/// The parameters in a path of the route. Each is a whole segment, and percent-decoded only once it is known which.
+/// The path parameters. Each is a whole segment, and decoded only after the path is split.
 fn path_parameters(route: &Route, path: &str) -> BTreeMap<String, String> {
     let segments = route.path.split('/').zip(path.split('/'));
     let named = segments.filter_map(|(name, value)| Some((name.strip_prefix('{')?.strip_suffix('}')?, value)));
@@ -93,7 +89,7 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// What has a name more than once is joined by commas.
+/// Joins the values of equal names with commas.
 fn joined<N: Into<String>, V: Into<String>>(pairs: impl Iterator<Item = (N, V)>) -> BTreeMap<String, String> {
     let mut joined = BTreeMap::<String, String>::new();
     for (name, value) in pairs {
@@ -103,22 +99,18 @@ fn joined<N: Into<String>, V: Into<String>>(pairs: impl Iterator<Item = (N, V)>)
     joined
 }
 
-/// The response that a function's answer stands for.
-///
-/// # Errors
-/// It stands for none.
-pub(crate) fn to_response(answer: &[u8]) -> Result<Response<Body>> {
-    let answer: ApiGatewayV2httpResponse = serde_json::from_slice(answer)?;
-    let body = answer.body.map(|body| body.to_vec()).unwrap_or_default();
-    let mut response = Response::new(Body::from(match answer.is_base64_encoded {
+/// The HTTP response for a function's response.
+pub(crate) fn to_response(response: &[u8]) -> Result<Response<Body>> {
+    let function: ApiGatewayV2httpResponse = serde_json::from_slice(response)?;
+    let body = function.body.map(|body| body.to_vec()).unwrap_or_default();
+    let mut response = Response::new(Body::from(match function.is_base64_encoded {
         true => BASE64_STANDARD.decode(body)?,
         false => body,
     }));
-    *response.status_mut() =
-        u16::try_from(answer.status_code).ok().and_then(|code| StatusCode::from_u16(code).ok()).context("no status")?;
-    let headers: &mut HeaderMap = response.headers_mut();
-    headers.extend(answer.headers);
-    for cookie in answer.cookies {
+    *response.status_mut() = StatusCode::from_u16(u16::try_from(function.status_code)?)?;
+    let headers = response.headers_mut();
+    headers.extend(function.headers);
+    for cookie in function.cookies {
         headers.append(header::SET_COOKIE, HeaderValue::try_from(cookie)?);
     }
     Ok(response)
@@ -151,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_come_twice_are_joined_and_cookies_are_apart() {
+    fn repeated_headers_are_joined_and_cookies_are_separate() {
         let headers: [(&str, &[u8]); 5] = [
             ("X-A", b"1"),
             ("x-a", b"2, 3"),
@@ -165,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_text_is_base64_and_none_is_left_out() {
+    fn a_binary_body_is_base64_and_an_empty_one_is_left_out() {
         let of = |body: &[u8]| {
             let event = event("/users/1/tasks/2", &[], body);
             (event.get("body").cloned(), event["isBase64Encoded"].clone())
@@ -176,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_is_named_and_its_sender_too() {
+    fn the_event_has_the_request_id_and_the_clients_address() {
         let headers: [(&str, &[u8]); 1] = [("x-forwarded-for", b"198.51.100.1")];
         let event = event("/users/1/tasks/2", &headers, b"");
         assert_eq!(event["requestContext"]["requestId"], "r-1");
@@ -185,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_becomes_the_response_it_stands_for() {
+    async fn a_functions_response_becomes_the_http_response() {
         let answer = json!({
             "statusCode": 201, "headers": {"location": "x"}, "multiValueHeaders": {}, "cookies": ["a=1; HttpOnly", "b=2"],
             "body": "/wA=", "isBase64Encoded": true,
@@ -201,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_no_response() {
+    fn an_invalid_response_is_an_error() {
         for text in
             ["", "null", "{}", r#"{"errorMessage": "x"}"#, r#"{"statusCode": 99, "headers": {}, "cookies": []}"#]
         {

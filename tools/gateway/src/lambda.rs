@@ -1,9 +1,9 @@
-//! The Lambda service: functions are invoked here by name, and ask here for what they are invoked with.
+//! The Lambda service: the `Invoke` API for clients, and the runtime API for functions.
 //!
-//! `cargo lambda watch` (1.9.2) starts the functions and queues what they are invoked with. Their answers take a way
-//! around it: it acknowledges one before it has read all of it, and then loses some of those that are longer than a few
-//! KiB. So a function gives its answer to this service, which keeps it and passes on a receipt; who has invoked the
-//! function gets the receipt from the emulator, and the answer for it here.
+//! The emulator, `cargo lambda watch` (1.9.2), starts the functions and queues their events. Responses bypass it: it
+//! acknowledges a response before it has read it to the end, and loses some of those that are longer than a few KiB. So
+//! a function sends its response to this service, which keeps it and sends the emulator the request id instead. When the
+//! emulator returns this id to the caller, the caller gets the response for it here.
 
 use std::{
     collections::HashMap,
@@ -23,110 +23,111 @@ use axum::{
     routing::post,
 };
 
-/// The path below which the emulator has the runtime API of each function, as in its `AWS_LAMBDA_RUNTIME_API`.
-const RUNTIME: &str = "/.rt";
+/// The emulator's path prefix of the runtime API of a function, as in its `AWS_LAMBDA_RUNTIME_API`.
+const RUNTIME_API: &str = "/.rt";
 
-/// The functions under one emulator.
+/// The functions of one emulator.
 #[derive(Debug)]
 pub struct Lambda {
-    /// Where the emulator is: `http://127.0.0.1:9004`.
+    /// Its URL, such as `http://127.0.0.1:9004`.
     emulator: String,
     http: reqwest::Client,
-    /// Answers that nobody has fetched yet, by their receipts.
-    answers: Mutex<HashMap<String, Bytes>>,
+    /// Responses that no caller has taken yet, by request id.
+    responses: Mutex<HashMap<String, Bytes>>,
 }
 
 impl Lambda {
-    /// The functions under the emulator on this port of 127.0.0.1.
-    pub fn on(port: u16) -> Self {
-        Self { emulator: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new(), answers: Mutex::default() }
+    /// For the emulator on this port of 127.0.0.1.
+    pub fn new(port: u16) -> Self {
+        Self { emulator: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new(), responses: Mutex::default() }
     }
 
-    /// Hands a function an event, and waits for its answer for as long as it takes: it may have to be compiled first.
+    /// Invokes a function, without a timeout: it may have to be compiled first.
     ///
     /// # Errors
-    /// There is no such function, it has failed, or the emulator is gone.
+    /// There is no such function, it failed, or the emulator is gone.
     pub async fn invoke(&self, function: &str, event: Bytes) -> Result<Bytes> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.emulator);
-        let receipt = self.http.post(url).body(event).send().await?.text().await?;
-        match self.answers().remove(&receipt) {
-            Some(answer) => Ok(answer),
-            None => bail!("{function} gave no answer: {receipt}"),
+        let id = self.http.post(url).body(event).send().await?.text().await?;
+        match self.responses().remove(&id) {
+            Some(response) => Ok(response),
+            // Then it is an error message.
+            None => bail!("{function} did not respond: {id}"),
         }
     }
 
-    /// The service as functions and those who invoke them see it.
+    /// The service for functions and callers.
     pub fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/2015-03-31/functions/{function}/invocations", post(invoke))
-            .route(&format!("{RUNTIME}/{{function}}/2018-06-01/runtime/invocation/{{id}}/response"), post(keep))
-            .fallback(pass_on)
+            .route(&format!("{RUNTIME_API}/{{function}}/2018-06-01/runtime/invocation/{{id}}/response"), post(respond))
+            .fallback(forward)
             .layer(DefaultBodyLimit::disable())
             .with_state(self)
     }
 
-    fn answers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Bytes>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn responses(&self) -> std::sync::MutexGuard<'_, HashMap<String, Bytes>> {
+        self.responses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a request to the emulator, and its answer back.
-    async fn pass_on(&self, request: Request) -> Result<Response<Body>> {
+    /// Forwards a request to the emulator.
+    async fn forward(&self, request: Request) -> Result<Response<Body>> {
         let (mut parts, body) = request.into_parts();
         for name in [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
             parts.headers.remove(name);
         }
         let body = axum::body::to_bytes(body, usize::MAX).await?;
-        let passed = self.http.request(parts.method, format!("{}{}", self.emulator, parts.uri)).headers(parts.headers);
-        let answer = passed.body(body).send().await?;
+        let request = self.http.request(parts.method, format!("{}{}", self.emulator, parts.uri)).headers(parts.headers);
+        let reply = request.body(body).send().await?;
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = answer.status();
-        response.headers_mut().extend(answer.headers().clone());
+        *response.status_mut() = reply.status();
+        response.headers_mut().extend(reply.headers().clone());
         for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
             response.headers_mut().remove(name);
         }
-        *response.body_mut() = Body::from(answer.bytes().await?);
+        *response.body_mut() = Body::from(reply.bytes().await?);
         Ok(response)
     }
 }
 
-/// Arguments for `cargo lambda watch`, by which the functions find the runtime API on this port, not the emulator's: it
-/// starts them with `cargo run`, and this is what cargo runs them by.
+/// Arguments for `cargo lambda watch` that make the functions use the runtime API on this port instead of the emulator's.
+/// It starts them with `cargo run`, so they set cargo's `runner`.
 pub fn runner(port: u16) -> [String; 2] {
     let script = format!(
-        r#"export AWS_LAMBDA_RUNTIME_API="http://127.0.0.1:{port}{RUNTIME}/$AWS_LAMBDA_FUNCTION_NAME" && exec "$0" "$@""#
+        r#"export AWS_LAMBDA_RUNTIME_API="http://127.0.0.1:{port}{RUNTIME_API}/$AWS_LAMBDA_FUNCTION_NAME" && exec "$0" "$@""#
     );
     ["--config".to_owned(), format!("target.'cfg(all())'.runner = ['sh', '-c', '{script}']")]
 }
 
 async fn invoke(State(lambda): State<Arc<Lambda>>, Path(function): Path<String>, event: Bytes) -> Response<Body> {
-    answer(lambda.invoke(&function, event).await.context("the invocation failed"))
+    into_response(lambda.invoke(&function, event).await.context("the invocation failed"))
 }
 
-async fn keep(
+async fn respond(
     State(lambda): State<Arc<Lambda>>,
-    Path((_, receipt)): Path<(String, String)>,
+    Path((_, id)): Path<(String, String)>,
     mut request: Request,
 ) -> Response<Body> {
-    let passed = async {
-        let whole = axum::body::to_bytes(std::mem::take(request.body_mut()), usize::MAX).await?;
-        *request.body_mut() = Body::from(receipt.clone());
-        lambda.answers().insert(receipt.clone(), whole);
-        lambda.pass_on(request).await
+    let forwarded = async {
+        let response = axum::body::to_bytes(std::mem::take(request.body_mut()), usize::MAX).await?;
+        *request.body_mut() = Body::from(id.clone());
+        lambda.responses().insert(id.clone(), response);
+        lambda.forward(request).await
     }
     .await;
-    if !passed.as_ref().is_ok_and(|response| response.status().is_success()) {
-        // Whoever has invoked the function is gone.
-        lambda.answers().remove(&receipt);
+    if !forwarded.as_ref().is_ok_and(|reply| reply.status().is_success()) {
+        // The caller is gone.
+        lambda.responses().remove(&id);
     }
-    answer(passed)
+    into_response(forwarded)
 }
 
-async fn pass_on(State(lambda): State<Arc<Lambda>>, request: Request) -> Response<Body> {
-    answer(lambda.pass_on(request).await)
+async fn forward(State(lambda): State<Arc<Lambda>>, request: Request) -> Response<Body> {
+    into_response(lambda.forward(request).await)
 }
 
-fn answer(outcome: Result<impl IntoResponse>) -> Response<Body> {
-    match outcome {
+fn into_response(result: Result<impl IntoResponse>) -> Response<Body> {
+    match result {
         Ok(response) => response.into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
     }

@@ -1,5 +1,3 @@
-//! Runs `cargo lambda watch` with what stands before it in the cloud.
-
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
@@ -24,25 +22,25 @@ use tokio::{
     time::sleep,
 };
 
-/// Runs `cargo lambda watch` behind an API Gateway and a Lambda service of this machine; ends when it ends.
+/// Runs `cargo lambda watch` behind a local API Gateway and Lambda service, until it exits.
 #[derive(Parser)]
 struct Arguments {
     /// The port of the API.
     #[arg(long)]
     port: u16,
-    /// The port of the Lambda service, where a function can be invoked with an event, too.
+    /// The port of the Lambda service, where functions can be invoked with an event.
     #[arg(long)]
     lambda_port: u16,
-    /// The port for `cargo lambda watch` itself.
+    /// The port of `cargo lambda watch` itself.
     #[arg(long)]
     emulator_port: u16,
     /// The file with the routes and the CORS settings.
     #[arg(long, default_value = "template.yaml")]
     template: PathBuf,
-    /// The origins whose pages may call the API; `*`, or none, is any.
+    /// The origins whose pages may call the API; `*` or an empty list allows all.
     #[arg(long, env, value_delimiter = ',', default_value = "*")]
     allowed_origins: Vec<String>,
-    /// The emulator as a command, without address and port.
+    /// The command that runs `cargo lambda watch`, without address and port.
     #[arg(last = true, required = true)]
     watch: Vec<OsString>,
 }
@@ -51,19 +49,19 @@ struct Arguments {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let template = Template::read(&arguments.template)?;
-    let lambda = Arc::new(Lambda::on(arguments.emulator_port));
+    let lambda = Arc::new(Lambda::new(arguments.emulator_port));
     let api = api::router(&template, &arguments.allowed_origins, Arc::clone(&lambda))?;
     let api = async {
-        // A request before that would find nobody.
+        // Until the emulator listens, requests would fail.
         while TcpStream::connect((Ipv4Addr::LOCALHOST, arguments.emulator_port)).await.is_err() {
             sleep(Duration::from_millis(20)).await;
         }
         serve(api, arguments.port).await
     };
     tokio::select! {
-        ended = serve(lambda.router(), arguments.lambda_port) => ended,
-        ended = api => ended,
-        ended = watch(&arguments) => ended,
+        result = serve(lambda.router(), arguments.lambda_port) => result,
+        result = api => result,
+        result = watch(&arguments) => result,
     }
 }
 
@@ -73,16 +71,16 @@ async fn serve(router: Router, port: u16) -> Result<()> {
     Ok(axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await?)
 }
 
-/// Runs the emulator until this process is told to end: then the emulator ends first, and the functions with it.
+/// Runs the emulator until this process gets SIGINT or SIGTERM; then stops it, and the functions with it.
 async fn watch(arguments: &Arguments) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let (program, options) = arguments.watch.split_first().context("which command?")?;
+    let (program, options) = arguments.watch.split_first().context("no command")?;
     let mut command = Command::new(program);
     command.args(options).args(["-A", "127.0.0.1", "-P", &arguments.emulator_port.to_string()]);
     command.args(lambda::runner(arguments.lambda_port)).kill_on_drop(true);
     let mut emulator = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     tokio::select! {
-        ended = emulator.wait() => bail!("cargo lambda watch has ended ({})", ended?),
+        status = emulator.wait() => bail!("cargo lambda watch has exited ({})", status?),
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }

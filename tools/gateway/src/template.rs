@@ -1,4 +1,4 @@
-//! `template.yaml` as SAM reads it: its functions, with what is said for all of them applied to each.
+//! Reads `template.yaml` as SAM does: `Globals` apply to every function.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -13,37 +13,29 @@ pub struct Template {
     functions: Vec<Function>,
 }
 
-/// A function of the template.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// The binary it runs, which is what the function is called.
+    /// The name of its binary.
     pub name: String,
-    /// What the template calls it.
     pub logical_id: String,
-    /// Its properties.
     pub properties: Value,
-    /// What it answers.
     pub routes: Vec<Route>,
 }
 
-/// A method on a path that a function answers.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// The method.
     pub method: String,
-    /// The path, with its parameters by name: `/users/{user_id}`.
+    /// With parameters: `/users/{user_id}`.
     pub path: String,
 }
 
 impl Template {
-    /// Reads the file.
-    ///
     /// # Errors
-    /// It cannot be read, is not YAML, or a function of it lacks its binary or has an event that is no route.
+    /// The file cannot be read, is not YAML, or a function has no binary or an event that is not a route.
     pub fn read(file: &Path) -> Result<Self> {
         let read = || {
             let documents = Yaml::load_from_str(&fs::read_to_string(file)?)?;
-            let [document] = &documents[..] else { bail!("one document is expected") };
+            let [document] = &documents[..] else { bail!("expected one document") };
             Self::parse(to_json(document)?)
         };
         read().with_context(|| format!("cannot read {}", file.display()))
@@ -65,30 +57,29 @@ impl Template {
         Ok(Self { json, functions })
     }
 
-    /// The properties of a resource that is no function.
+    /// The properties of a resource, without the `Globals` of functions.
     pub fn properties(&self, logical_id: &str) -> &Value {
         &self.json["Resources"][logical_id]["Properties"]
     }
 
-    /// The properties of all resources of a type, by their names.
+    /// The logical ids and properties of all resources of a type.
     pub fn resources(&self, kind: &str) -> impl Iterator<Item = (&String, &Value)> {
         resources(&self.json, kind).map(|(logical_id, resource)| (logical_id, &resource["Properties"]))
     }
 
-    /// Every function.
     pub fn functions(&self) -> &[Function] {
         &self.functions
     }
 }
 
 impl Function {
-    /// The names of the policies it has.
+    /// The logical ids of its policies.
     pub fn policies(&self) -> BTreeSet<String> {
         let policies = self.properties["Policies"].as_array().into_iter().flatten();
         policies.filter_map(|policy| text(&policy["Ref"]).ok()).collect()
     }
 
-    /// A variable of its environment; null when it is not declared.
+    /// An environment variable; null when it is not declared.
     pub fn variable(&self, name: &str) -> &Value {
         &self.properties["Environment"]["Variables"][name]
     }
@@ -102,15 +93,15 @@ fn resources<'a>(json: &'a Value, kind: &str) -> impl Iterator<Item = (&'a Strin
 fn route(event: &Value) -> Result<Route> {
     let properties = &event["Properties"];
     let is_route = event["Type"] == "HttpApi" && properties["ApiId"] == json!({"Ref": "Api"});
-    ensure!(is_route, "an event that is no route of Api: {event}");
+    ensure!(is_route, "an event that is not a route of Api: {event}");
     Ok(Route { method: text(&properties["Method"])?, path: text(&properties["Path"])? })
 }
 
 fn text(value: &Value) -> Result<String> {
-    Ok(value.as_str().with_context(|| format!("a text is expected, not {value}"))?.to_owned())
+    Ok(value.as_str().with_context(|| format!("expected a string, not {value}"))?.to_owned())
 }
 
-/// What is said of one function goes before what is said of all.
+/// The function's own properties override the global ones.
 fn merge(all: &mut Value, own: &Value) {
     match (all, own) {
         (Value::Object(all), Value::Object(own)) => {
@@ -138,6 +129,6 @@ fn to_json(yaml: &Yaml) -> Result<Value> {
             let name = if tag.suffix == "Ref" { tag.suffix.clone() } else { format!("Fn::{}", tag.suffix) };
             Value::Object(Map::from_iter([(name, to_json(value)?)]))
         }
-        Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => bail!("not for CloudFormation: {yaml:?}"),
+        Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => bail!("CloudFormation does not support {yaml:?}"),
     })
 }

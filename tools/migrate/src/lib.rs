@@ -1,15 +1,21 @@
-//! Applies the SQL files in `migrations/` to the database, forward only, each of them once.
+//! Applies the SQL files in `migrations/` to the database, each once and in order.
 //!
-//! It speaks to PostgreSQL's direct endpoint over verified TLS, one process at a time: the others wait their turn and
-//! find the work done. A file is applied in a transaction, unless its first line is `-- no-transaction`; such a file
-//! holds a single statement, because PostgreSQL runs several sent together as one transaction. A file in a transaction
-//! has none of its own: the server refuses its `BEGIN` or `COMMIT`. It may set `lock_timeout`; `statement_timeout` would
-//! count from the beginning of the next file.
+//! It connects to PostgreSQL's direct endpoint over verified TLS. One process migrates at a time; the others wait for
+//! it and find nothing left to apply. A migration runs in a transaction, unless its first line is `-- no-transaction`;
+//! such a file holds a single statement, because PostgreSQL runs several sent together as one transaction. The server
+//! refuses `BEGIN` and `COMMIT` in all others. A migration may set `lock_timeout`; a `statement_timeout` would take
+//! effect only from the next one on.
 
+mod apply;
 mod database;
-mod files;
-mod plan;
+mod endpoint;
+mod error;
+mod history;
+mod indexes;
+mod lock;
+mod migration;
 mod role;
+mod status;
 
 use std::{
     io::Write,
@@ -17,88 +23,90 @@ use std::{
     time::Duration,
 };
 
-pub use crate::{
-    database::{Database, Endpoint},
-    role::functions_role,
-};
-use crate::{files::File, plan::Step};
+pub use crate::{database::Database, endpoint::Endpoint, role::functions_role};
+use crate::{migration::Migration, status::Status};
 
-/// The files of one folder, checked.
+/// The migrations of a folder.
 #[derive(Debug)]
 pub struct Migrations {
     folder: PathBuf,
-    files: Vec<File>,
+    migrations: Vec<Migration>,
 }
 
 impl Migrations {
     /// Reads the folder.
     ///
     /// # Errors
-    /// It cannot be read, holds no migration, or a file's name or number cannot be used.
+    /// It cannot be read or has no migrations, or a file's name or number is invalid.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        Ok(Self { folder: folder.to_owned(), files: files::read(folder)? })
+        Ok(Self { folder: folder.to_owned(), migrations: migration::read(folder)? })
     }
 
-    /// Applies what is pending, and says what it does; gives the functions' role its rights to what is new. Waits up to
-    /// `patience` for another migration to end.
+    /// Applies what is pending and grants the functions' role its privileges on what is new. Waits up to `lock_timeout`
+    /// for another migration to end.
     ///
     /// # Errors
-    /// A file failed, or what was applied is not what the folder holds, or another migration took too long, or the
+    /// A migration failed, the folder and the database contradict each other, the lock was not free in time, or the
     /// database failed.
-    pub async fn up(&self, database: &mut Database, patience: Duration, out: &mut impl Write) -> anyhow::Result<()> {
-        // The plan is made under the lock: whoever held it before may have applied some.
-        database.lock(patience).await?;
-        let done = self.apply_pending(database, out).await;
+    pub async fn up(
+        &self,
+        database: &mut Database,
+        lock_timeout: Duration,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        // Before the comparison: whoever held the lock may have applied some.
+        database.lock(lock_timeout).await?;
+        let result = self.apply_pending(database, out).await;
         database.unlock().await;
-        done
+        result
     }
 
     async fn apply_pending(&self, database: &mut Database, out: &mut impl Write) -> anyhow::Result<()> {
-        for file in self.pending(database, out).await? {
-            let took = database.apply(file).await?;
-            writeln!(out, "{} applied in {} ms", file.name, took.as_millis())?;
+        for migration in self.pending(database, out).await? {
+            let took = database.apply(migration).await?;
+            writeln!(out, "{} applied in {} ms", migration.name, took.as_millis())?;
         }
-        database.renew_rights().await
+        database.update_privileges().await
     }
 
-    /// Says what [`Migrations::up`] would apply.
+    /// Lists what [`Migrations::up`] would apply.
     ///
     /// # Errors
     /// As for [`Migrations::up`].
-    pub async fn dry_run(&self, database: &mut Database, out: &mut impl Write) -> anyhow::Result<()> {
-        for file in self.pending(database, out).await? {
-            writeln!(out, "{} would be applied", file.name)?;
+    pub async fn dry_run(&self, database: &Database, out: &mut impl Write) -> anyhow::Result<()> {
+        for migration in self.pending(database, out).await? {
+            writeln!(out, "{} would be applied", migration.name)?;
         }
-        say_if_locked(database, out).await
+        report_lock(database, out).await
     }
 
-    /// Says what is applied, pending, changed or missing.
+    /// Lists all migrations with their status.
     ///
     /// # Errors
-    /// What was applied is not what the folder holds, or the database failed.
-    pub async fn status(&self, database: &mut Database, out: &mut impl Write) -> anyhow::Result<()> {
-        let plan = self.plan(database).await?;
-        plan::write_table(&plan, out)?;
-        say_if_locked(database, out).await?;
-        plan::pending(&plan, &self.folder).map(drop)
+    /// The folder and the database contradict each other, or the database failed.
+    pub async fn status(&self, database: &Database, out: &mut impl Write) -> anyhow::Result<()> {
+        let statuses = self.statuses(database).await?;
+        status::write_table(&statuses, out)?;
+        report_lock(database, out).await?;
+        status::pending(&statuses, &self.folder).map(drop)
     }
 
-    async fn plan(&self, database: &mut Database) -> anyhow::Result<Vec<Step<'_>>> {
-        Ok(plan::compare(&self.files, database.applied().await?))
+    async fn statuses(&self, database: &Database) -> anyhow::Result<Vec<Status<'_>>> {
+        Ok(status::compare(&self.migrations, database.history().await?))
     }
 
-    async fn pending(&self, database: &mut Database, out: &mut impl Write) -> anyhow::Result<Vec<&File>> {
+    async fn pending(&self, database: &Database, out: &mut impl Write) -> anyhow::Result<Vec<&Migration>> {
         database.ensure_writable().await?;
-        let pending = plan::pending(&self.plan(database).await?, &self.folder)?;
+        let pending = status::pending(&self.statuses(database).await?, &self.folder)?;
         if pending.is_empty() {
-            writeln!(out, "nothing to apply: the database has every file in {}", self.folder.display())?;
+            writeln!(out, "nothing to apply: the database has every migration in {}", self.folder.display())?;
         }
         Ok(pending)
     }
 }
 
-/// What was said holds for a moment only, when another process is at work.
-async fn say_if_locked(database: &mut Database, out: &mut impl Write) -> anyhow::Result<()> {
+/// What was listed may be out of date soon.
+async fn report_lock(database: &Database, out: &mut impl Write) -> anyhow::Result<()> {
     if database.is_locked().await? {
         writeln!(out, "another migration is running now")?;
     }

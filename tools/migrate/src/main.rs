@@ -1,8 +1,5 @@
-//! `migrate`: the command.
-
 use std::{
-    env,
-    io::{self, Write},
+    env, io,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -13,23 +10,23 @@ use clap::{Parser, Subcommand};
 use migrate::{Database, Endpoint, Migrations};
 
 #[derive(Parser)]
-#[command(about = "Applies the SQL files in migrations/ to the database, forward only")]
+#[command(about = "Applies the SQL files in migrations/ to the database, each once and in order")]
 struct Cli {
-    /// The folder that holds the files NNNN_name.sql
+    /// The folder with the files NNNN_description.sql
     #[arg(long, global = true, value_name = "DIR", default_value = "migrations")]
     source: PathBuf,
 
     /// The direct (unpooled) endpoint: postgres://USER:PASSWORD@HOST/DATABASE
-    // The value carries a password, which `--help` must not show.
+    // `--help` must not show the password.
     #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL_UNPOOLED", hide_env_values = true)]
     database_url: Option<String>,
 
-    /// A file of certificates to trust besides the system's, in PEM
-    // A string, because white space around it is not part of it.
+    /// A PEM file of CA certificates to trust besides the system's
+    // A string, to trim it.
     #[arg(long, global = true, value_name = "FILE", env = "DATABASE_CA_FILE")]
     ca_file: Option<String>,
 
-    /// How many seconds the database has to answer: one that is suspended wakes up first
+    /// How many seconds to try to connect: a suspended database has to wake up first
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30, value_parser = seconds())]
     connect_timeout: u64,
 
@@ -51,13 +48,12 @@ enum Command {
     },
     /// Show what is applied, pending, changed or missing
     Status,
-    /// Make the role of the functions, which reads and writes rows and can do nothing else, with the password in
+    /// Create or update the functions' role, which may only read and write rows, with the password in
     /// FUNCTIONS_PASSWORD
     Role,
 }
 
-/// What a setting says: white space around it is not part of it, and an empty one is not set.
-fn setting(text: &str) -> Option<&str> {
+fn non_empty(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
 }
 
@@ -67,41 +63,25 @@ fn seconds() -> clap::builder::RangedU64ValueParser {
 }
 
 fn main() -> ExitCode {
-    match run(cli::arguments()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The server's messages may have several lines.
-            let line = format!("{error:#}").lines().collect::<Vec<_>>().join(" ");
-            eprintln!("migrate: {line}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(cli: Cli) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(cli.run(&mut io::stdout()));
-    // A name lookup cannot be cancelled: do not wait for one that was given up.
-    runtime.shutdown_background();
-    result
+    let cli: Cli = cli::arguments();
+    cli::block_on("migrate", cli.run(&mut io::stdout()))
 }
 
 impl Cli {
-    async fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+    async fn run(&self, out: &mut impl io::Write) -> anyhow::Result<()> {
         match self.command {
-            Command::Status => self.migrations()?.status(&mut self.connect().await?, out).await,
-            Command::Up { dry_run: true, .. } => self.migrations()?.dry_run(&mut self.connect().await?, out).await,
+            Command::Status => self.migrations()?.status(&self.connect().await?, out).await,
+            Command::Up { dry_run: true, .. } => self.migrations()?.dry_run(&self.connect().await?, out).await,
             Command::Up { lock_timeout, .. } => {
-                let patience = Duration::from_secs(lock_timeout);
-                self.migrations()?.up(&mut self.connect().await?, patience, out).await
+                let lock_timeout = Duration::from_secs(lock_timeout);
+                self.migrations()?.up(&mut self.connect().await?, lock_timeout, out).await
             }
             Command::Role => {
-                // An argument could be read by other processes.
+                // Not an argument, which other processes could read.
                 let password = env::var("FUNCTIONS_PASSWORD").unwrap_or_default();
-                let password = setting(&password).context("no password is given: set FUNCTIONS_PASSWORD")?;
-                let role = self.connect().await?.make_role(password).await?;
-                writeln!(out, "{role} reads and writes rows, with the password in FUNCTIONS_PASSWORD")?;
-                Ok(())
+                let password = non_empty(&password).context("no password: set FUNCTIONS_PASSWORD")?;
+                let role = self.connect().await?.ensure_role(password).await?;
+                Ok(writeln!(out, "the role {role} reads and writes rows, with the password in FUNCTIONS_PASSWORD")?)
             }
         }
     }
@@ -111,9 +91,9 @@ impl Cli {
     }
 
     async fn connect(&self) -> anyhow::Result<Database> {
-        let url = self.database_url.as_deref().and_then(setting);
-        let url = url.context("no database is named: set DATABASE_URL_UNPOOLED or pass --database-url")?;
-        let ca_file = self.ca_file.as_deref().and_then(setting).map(Path::new);
+        let url = self.database_url.as_deref().and_then(non_empty);
+        let url = url.context("no database URL: set DATABASE_URL_UNPOOLED or pass --database-url")?;
+        let ca_file = self.ca_file.as_deref().and_then(non_empty).map(Path::new);
         Database::connect(&Endpoint::new(url, ca_file)?, Duration::from_secs(self.connect_timeout)).await
     }
 }

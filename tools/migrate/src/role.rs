@@ -1,7 +1,7 @@
-//! The role of the functions: it reads and writes rows, and nothing else.
+//! The functions' role, which may read and write rows and nothing else.
 //!
-//! What it has is compared with what it should have, and only the difference is run. So a repeat changes nothing, and
-//! needs no right that the first run needed.
+//! Its actual state is compared with the desired one, and only the differences are applied. So a second run changes
+//! nothing, and needs none of the privileges that the first one needed.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use tokio_postgres::types::Type;
 
 use crate::database::{Database, Params};
 
-/// How long a change of the role waits for a migration that runs.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for a migration to end.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a transaction of the role's may last, or wait for its next statement. The functions send single statements,
-/// so there is none to wait for. Servers before PostgreSQL 17 know the second limit alone.
+/// For `transaction_timeout` (since PostgreSQL 17) and `idle_in_transaction_session_timeout`. The functions send single
+/// statements, so a transaction has no reason to last.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest name PostgreSQL keeps whole, in bytes.
-const NAME_LIMIT: usize = 63;
+/// PostgreSQL truncates longer names, in bytes.
+const MAX_NAME: usize = 63;
 
-/// What the role is and which limits it has, as statements for what differs. `$1` is the role, `$2` and `$3` are the
-/// names and the values of its limits; a server that does not know a limit goes without.
-const ROLE: &str = "
+/// The statements that give the role the right attributes, memberships and limits. `$1` is the role, `$2` and `$3` are the
+/// names and the values of its limits; limits that the server does not know are left out.
+const ATTRIBUTES: &str = "
     SELECT format('ALTER ROLE %I %s', rolname, attribute) AS statement
     FROM pg_roles, LATERAL (VALUES
         (NOT rolcanlogin, 'LOGIN'), (rolsuper, 'NOSUPERUSER'), (rolcreatedb, 'NOCREATEDB'),
@@ -41,11 +41,10 @@ const ROLE: &str = "
     WHERE rolname = $1 AND (rolconfig @> ARRAY[limits.name || '=' || limits.value]) IS NOT TRUE
         AND EXISTS (SELECT FROM pg_settings WHERE pg_settings.name = limits.name)";
 
-/// What the role may do, as statements for what differs. `$1` is the role.
+/// The statements that give the role the right privileges. `$1` is the role.
 ///
-/// What an extension brought, or another role owns, is not the product's and stays as it is. `CASE` has the server look
-/// at the kind of a relation first.
-const RIGHTS: &str = "
+/// Relations of extensions and of other owners are left alone. `CASE` makes the server check a relation's kind first.
+const PRIVILEGES: &str = "
     WITH relations AS (
         SELECT format('%I.%I', nspname, relname) AS name, relname, relkind, pg_class.oid
         FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -86,8 +85,8 @@ const RIGHTS: &str = "
     SELECT format('GRANT USAGE ON SEQUENCE %s TO %I', name, $1)
     FROM relations WHERE CASE WHEN relkind = 'S' THEN NOT has_sequence_privilege($1, oid, 'USAGE') END";
 
-/// Sets the password that `set_config` was given. Text with a password in it is seen by whoever reads the server's log
-/// or `pg_stat_statements`; a parameter is not. The server gets it as it is, and hashes it: Neon takes no hash.
+/// Sets the password in the setting `migrate.password`. A statement with the password in its text would show it in the
+/// server's log and in `pg_stat_statements`; a parameter does not. The server hashes it: Neon does not accept a hash.
 const SET_PASSWORD: &str = "
     DO $$
     BEGIN
@@ -99,104 +98,106 @@ const SET_PASSWORD: &str = "
     END
     $$";
 
-/// The name of the role by which the functions use this database.
+/// The name of the functions' role in a database.
 #[must_use]
 pub fn functions_role(database: &str) -> String {
     format!("{database}_functions")
 }
 
 impl Database {
-    /// Makes the role of the functions, or mends it, gives it this password, and says its name. A password that it had
-    /// before is no longer accepted for new connections.
+    /// Creates or updates the functions' role with this password, and returns its name. New connections need the new
+    /// password at once.
     ///
     /// # Errors
-    /// The password is none, or the connection's own role may not do this; then nothing has changed.
-    pub async fn make_role(&mut self, password: &str) -> anyhow::Result<String> {
+    /// The password is invalid, or the connection's role may not do this; then nothing has changed.
+    pub async fn ensure_role(&self, password: &str) -> anyhow::Result<String> {
         check_password(password)?;
-        self.lock(LOCK_PATIENCE).await?;
-        let done = self.make_under_lock(password).await;
+        self.lock(LOCK_TIMEOUT).await?;
+        let result = self.ensure_role_locked(password).await;
         self.unlock().await;
-        done
+        result
     }
 
-    async fn make_under_lock(&mut self, password: &str) -> anyhow::Result<String> {
+    async fn ensure_role_locked(&self, password: &str) -> anyhow::Result<String> {
         let role = self.role_name().await?;
         ensure!(
-            role.len() <= NAME_LIMIT,
-            "the functions' role cannot be named {role}: a name has at most {NAME_LIMIT} bytes, so the database's has \
-             to be shorter"
+            role.len() <= MAX_NAME,
+            "the name of the functions' role, {role}, is longer than {MAX_NAME} bytes: use a shorter database name"
         );
-        self.batch("BEGIN").await?;
-        match self.make(&role, password).await {
-            Ok(()) => self.batch("COMMIT").await.with_context(|| format!("the role {role} was not changed"))?,
-            Err(error) => {
-                self.batch("ROLLBACK").await?;
-                return Err(error.context(format!("the role {role} was not changed")));
-            }
-        }
+        let changed = self.transaction(self.create_or_update(&role, password)).await;
+        changed.with_context(|| format!("the role {role} was not changed"))?;
         Ok(role)
     }
 
-    async fn make(&mut self, role: &str, password: &str) -> anyhow::Result<()> {
-        let is_own = "SELECT 'itself' WHERE $1 IN (session_user, current_user)";
+    /// Runs statements of this session in a transaction.
+    async fn transaction(&self, statements: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+        self.batch_execute("BEGIN").await?;
+        let result = statements.await;
+        let ended = self.batch_execute(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+        result.and(ended)
+    }
+
+    async fn create_or_update(&self, role: &str, password: &str) -> anyhow::Result<()> {
+        let params: Params<'_> = &[(&role, Type::TEXT)];
+        let is_own = "SELECT $1 IN (session_user, current_user)";
         ensure!(
-            self.texts(is_own, &[(&role, Type::TEXT)]).await?.is_empty(),
+            !self.query_bool(is_own, params).await?,
             "it is the role of this connection: connect as the owner of the database"
         );
         let create = "SELECT format('CREATE ROLE %I LOGIN', $1)
                       WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)";
-        for statement in self.texts(create, &[(&role, Type::TEXT)]).await? {
-            self.batch(&statement).await?;
+        for statement in self.query_strings(create, params).await? {
+            self.batch_execute(&statement).await?;
         }
-        let owns = "SELECT 'something' FROM pg_shdepend
-                    WHERE refclassid = 'pg_authid'::regclass AND refobjid = quote_ident($1)::regrole
-                        AND deptype = 'o' LIMIT 1";
+        let owns = "SELECT EXISTS (
+                        SELECT FROM pg_shdepend
+                        WHERE refclassid = 'pg_authid'::regclass AND refobjid = quote_ident($1)::regrole
+                            AND deptype = 'o'
+                    )";
         ensure!(
-            self.texts(owns, &[(&role, Type::TEXT)]).await?.is_empty(),
-            "it owns tables or databases, of which no right can be taken from it: give them to another role, with \
+            !self.query_bool(owns, params).await?,
+            "it owns tables or databases, and an owner's privileges cannot be revoked: give them to another role with \
              REASSIGN OWNED"
         );
         let (names, values): (Vec<_>, Vec<_>) = limits().into_iter().unzip();
         let limits = [(&role as _, Type::TEXT), (&names as _, Type::TEXT_ARRAY), (&values as _, Type::TEXT_ARRAY)];
-        self.settle(ROLE, &limits).await?;
-        self.settle(RIGHTS, &[(&role, Type::TEXT)]).await?;
+        self.reconcile(ATTRIBUTES, &limits).await?;
+        self.reconcile(PRIVILEGES, params).await?;
 
-        let keep = "SELECT set_config('migrate.role', $1, true), set_config('migrate.password', $2, true)";
-        self.texts(keep, &[(&role, Type::TEXT), (&password, Type::TEXT)]).await?;
-        self.batch(SET_PASSWORD).await
+        let set = "SELECT set_config('migrate.role', $1, true), set_config('migrate.password', $2, true)";
+        self.query_strings(set, &[(&role, Type::TEXT), (&password, Type::TEXT)]).await?;
+        self.batch_execute(SET_PASSWORD).await
     }
 
-    /// Gives the role of the functions its rights to tables that are new; nothing where there is no such role.
-    pub(crate) async fn renew_rights(&mut self) -> anyhow::Result<()> {
+    /// Grants the functions' role its privileges on new tables, if the role exists.
+    pub(crate) async fn update_privileges(&self) -> anyhow::Result<()> {
         let role = self.role_name().await?;
-        let exists = "SELECT rolname::text FROM pg_roles WHERE rolname = $1";
-        for role in self.texts(exists, &[(&role, Type::TEXT)]).await? {
-            self.batch("BEGIN").await?;
-            let settled = self.settle(RIGHTS, &[(&role, Type::TEXT)]).await;
-            self.batch(if settled.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-            settled.with_context(|| format!("the role {role} did not get its rights"))?;
+        let params: Params<'_> = &[(&role, Type::TEXT)];
+        if !self.query_bool("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", params).await? {
+            return Ok(());
         }
-        Ok(())
+        let granted = self.transaction(self.reconcile(PRIVILEGES, params)).await;
+        granted.with_context(|| format!("the privileges of the role {role} were not updated"))
     }
 
-    async fn role_name(&mut self) -> anyhow::Result<String> {
-        let name = self.texts("SELECT current_database()::text", &[]).await?.pop();
-        Ok(functions_role(&name.context("the database does not say its name")?))
+    async fn role_name(&self) -> anyhow::Result<String> {
+        let name = self.query_strings("SELECT current_database()::text", &[]).await?.pop();
+        Ok(functions_role(&name.context("the database did not return its name")?))
     }
 
-    /// Runs the statements that a query answers with, until it has none.
-    async fn settle(&mut self, query: &str, params: Params<'_>) -> anyhow::Result<()> {
-        for statement in self.texts(query, params).await? {
-            self.batch(&statement).await.with_context(|| statement)?;
+    /// Runs the statements that a query returns, after which it must return none.
+    async fn reconcile(&self, query: &str, params: Params<'_>) -> anyhow::Result<()> {
+        for statement in self.query_strings(query, params).await? {
+            self.batch_execute(&statement).await.with_context(|| statement)?;
         }
-        // A right that another role granted stays, with no more than a warning.
-        let left = self.texts(query, params).await?;
-        ensure!(left.is_empty(), "this had no effect, since another role granted it: {}", left.join("; "));
+        // REVOKE only warns when the privilege was granted by another role.
+        let left = self.query_strings(query, params).await?;
+        ensure!(left.is_empty(), "this had no effect, because another role granted the privilege: {}", left.join("; "));
         Ok(())
     }
 }
 
-/// The limits of the role, as PostgreSQL's settings.
+/// The role's settings.
 fn limits() -> [(&'static str, String); 5] {
     let in_ms = |limit: Duration| format!("{}ms", limit.as_millis());
     [
@@ -208,13 +209,13 @@ fn limits() -> [(&'static str, String); 5] {
     ]
 }
 
-/// PostgreSQL clears a password that is empty, and takes one in the form of its own hashes for a hash.
+/// PostgreSQL takes an empty password for none, and one that looks like a hash for a hash.
 fn check_password(password: &str) -> anyhow::Result<()> {
     ensure!(!password.is_empty(), "the password of the functions' role is empty");
     let is_md5 = |rest: &str| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit());
     ensure!(
         !password.starts_with("SCRAM-SHA-256$") && !password.strip_prefix("md5").is_some_and(is_md5),
-        "the password of the functions' role has the form of a hash: the database has to be given the password itself"
+        "the password of the functions' role looks like a hash: give the password itself"
     );
     Ok(())
 }
@@ -224,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_would_not_take_for_a_password_is_refused_without_being_repeated() {
+    fn an_invalid_password_is_refused_without_being_repeated() {
         let hash = format!("md5{}", "0123456789abcdef".repeat(2));
         for password in ["", "SCRAM-SHA-256$4096:c2FsdA==$a:b", &hash] {
             let message = check_password(password).unwrap_err().to_string();

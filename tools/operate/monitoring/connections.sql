@@ -1,6 +1,6 @@
 -- Connections: how much of max_connections is taken.
--- Look for: in_use near the limit; the pooler may take 90 % of it. Or a transaction that has been open for minutes: no
--- statement of the functions holds one longer than it runs.
+-- Look for: in_use near the limit, of which the pooler may take 90 %; and a transaction that has been open for minutes,
+-- which cannot be the functions': theirs last for one statement.
 SELECT
     count(*) AS in_use,
     current_setting('max_connections')::int AS max_connections,

@@ -1,6 +1,6 @@
--- Index usage: the specification's "Check Index Usage", with the names the columns of the view have.
--- Look for: few scans of users_pkey, idx_users_email and idx_tasks_user_id_created_at, which the functions work by. An
--- index with 0 scans after days of traffic is only written; but those of the keys (_pkey, _key) hold constraints.
+-- Index usage: the specification's "Check Index Usage", with the view's column names.
+-- Look for: few scans of users_pkey, idx_users_email and idx_tasks_user_id_created_at, which the functions use. An index
+-- with 0 scans after days of traffic only slows writes down; but those of keys (_pkey, _key) enforce constraints.
 SELECT
     schemaname,
     relname AS tablename,

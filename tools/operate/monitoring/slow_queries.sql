@@ -1,5 +1,5 @@
--- Slow queries: the specification's "Check Slow Queries", with the names the columns have since PostgreSQL 13.
--- Look for: any row of the functions' own statements. Each finds its rows through an index, in a few milliseconds.
+-- Slow queries: the specification's "Check Slow Queries", with the column names of PostgreSQL 13 and later.
+-- Look for: statements of the functions. Each should find its rows through an index, in a few milliseconds.
 SELECT
     datname AS database,
     calls,

@@ -1,6 +1,6 @@
 -- Table bloat: the specification's "Check Table Bloat".
--- Look for: more than 20 % dead rows in a table of some size, and an old last_autovacuum: something holds it up, such
--- as a transaction left open (see the connections).
+-- Look for: more than 20 % dead rows in a large table, and an old last_autovacuum: something blocks it, such as a
+-- transaction that was left open (see the connections).
 SELECT
     schemaname,
     relname AS tablename,

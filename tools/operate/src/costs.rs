@@ -1,33 +1,30 @@
-//! What a million requests cost: the functions' durations, from their own log lines, times AWS's prices. Where the
-//! prices are from, and what is not in them, is in docs/operations.md.
+//! What a million requests cost: the durations in the functions' log times AWS's prices. See docs/operations.md for the
+//! sources of the prices and what they leave out.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
+use gateway::template::Template;
 use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::smoke::{Session, Smoke};
+use crate::smoke::{Client, Session};
 
 /// US dollars.
 const GB_SECOND_ON_ARM64: f64 = 0.000_013_333_4;
 const MILLION_INVOCATIONS: f64 = 0.20;
 const MILLION_GATEWAY_REQUESTS: f64 = 1.00;
 
-/// The routes that hash a password, and their memory in MB, which is a whole processor; the others have less.
-const HASHING: [&str; 3] = ["POST /users/signup", "POST /users/signin", "PUT /users/{user_id}"];
-const HASHING_MEMORY: f64 = 1769.0;
-const MEMORY: f64 = 256.0;
-
-/// Calls every route `rounds` times, one request after the other, and prints what the log says of it.
-pub(crate) async fn run(api: &str, log: &Path, rounds: u32) -> anyhow::Result<()> {
-    let smoke = Smoke::new(api)?;
+/// Calls every route `rounds` times, one request after the other, and prints what that cost according to the log.
+pub(crate) async fn run(api: &str, log: &Path, template: &Path, rounds: u32) -> anyhow::Result<()> {
+    let memory = memory_by_route(&Template::read(template)?)?;
+    let api = Client::new(api)?;
     let before = read(log)?.len();
     for _ in 0..rounds {
-        round(&smoke).await?;
+        round(&api).await?;
     }
     let text = read(log)?;
     let lines = text.get(before..).unwrap_or_default().lines();
@@ -37,7 +34,7 @@ pub(crate) async fn run(api: &str, log: &Path, rounds: u32) -> anyhow::Result<()
             durations.entry(line.route).or_default().push(line.duration_ms);
         }
     }
-    println!("{}", table(durations));
+    println!("{}", table(durations, &memory)?);
     Ok(())
 }
 
@@ -45,7 +42,18 @@ fn read(log: &Path) -> anyhow::Result<String> {
     fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))
 }
 
-/// Of a line for a request, what counts here.
+/// The memory of each route's function in MB.
+fn memory_by_route(template: &Template) -> anyhow::Result<BTreeMap<String, f64>> {
+    let mut memory = BTreeMap::new();
+    for function in template.functions() {
+        let size = function.properties["MemorySize"].as_f64();
+        let size = size.with_context(|| format!("the function {} has no MemorySize", function.name))?;
+        memory.extend(function.routes.iter().map(|route| (format!("{} {}", route.method, route.path), size)));
+    }
+    Ok(memory)
+}
+
+/// A log line of a request.
 #[derive(Deserialize)]
 struct Line {
     route: String,
@@ -54,16 +62,16 @@ struct Line {
 }
 
 /// Every route once.
-async fn round(smoke: &Smoke) -> anyhow::Result<()> {
+async fn round(api: &Client) -> anyhow::Result<()> {
     let send = async |request: RequestBuilder| request.send().await?.error_for_status();
-    send(smoke.request(Method::GET, "/health")).await?;
-    send(smoke.request(Method::GET, "/.well-known/jwks.json")).await?;
+    send(api.request(Method::GET, "/health")).await?;
+    send(api.request(Method::GET, "/.well-known/jwks.json")).await?;
     let account =
         json!({ "email": format!("costs-{}@example.com", Uuid::new_v4().simple()), "password": "correct horse" });
-    send(smoke.request(Method::POST, "/users/signup").json(&account)).await?;
-    let signin = send(smoke.request(Method::POST, "/users/signin").json(&account)).await?.json().await?;
-    let session = Session::read(&signin)?;
-    let own = |method, rest: &str| session.request(smoke, method, rest);
+    send(api.request(Method::POST, "/users/signup").json(&account)).await?;
+    let signin = send(api.request(Method::POST, "/users/signin").json(&account)).await?.json().await?;
+    let session = Session::parse(&signin)?;
+    let own = |method, rest: &str| session.request(api, method, rest);
 
     send(own(Method::GET, "")).await?;
     let change = json!({ "current_password": "correct horse", "email": account["email"] });
@@ -79,7 +87,7 @@ async fn round(smoke: &Smoke) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table(durations: BTreeMap<String, Vec<f64>>) -> Table {
+fn table(durations: BTreeMap<String, Vec<f64>>, memory: &BTreeMap<String, f64>) -> anyhow::Result<Table> {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN).set_header([
         "route",
@@ -95,8 +103,8 @@ fn table(durations: BTreeMap<String, Vec<f64>>) -> Table {
         times.sort_by(f64::total_cmp);
         let [fastest, .., slowest] = &times[..] else { continue };
         let median = times.get(times.len() / 2).unwrap_or(fastest);
-        let memory = if HASHING.contains(&route.as_str()) { HASHING_MEMORY } else { MEMORY };
-        let function = MILLION_INVOCATIONS + price_of_duration(*median, memory);
+        let memory = memory.get(&route).with_context(|| format!("the template has no route {route}"))?;
+        let function = MILLION_INVOCATIONS + price_of_duration(*median, *memory);
         table.add_row([
             route,
             times.len().to_string(),
@@ -109,10 +117,10 @@ fn table(durations: BTreeMap<String, Vec<f64>>) -> Table {
         ]);
     }
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    table
+    Ok(table)
 }
 
-/// Of a million requests, in US dollars. A millisecond that has begun is paid.
+/// Of a million requests, in US dollars. Durations are rounded up to the millisecond.
 fn price_of_duration(milliseconds: f64, memory: f64) -> f64 {
     1e6 * milliseconds.ceil() / 1000.0 * memory / 1024.0 * GB_SECOND_ON_ARM64
 }
@@ -122,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_million_seconds_of_a_gigabyte_cost_what_the_price_list_says() {
+    fn a_million_gigabyte_seconds_cost_the_list_price() {
         assert!((price_of_duration(1000.0, 1024.0) - 13.3334).abs() < 1e-9);
         assert!((price_of_duration(0.2, 1024.0) - price_of_duration(1.0, 1024.0)).abs() < 1e-9);
     }

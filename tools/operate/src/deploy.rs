@@ -1,5 +1,5 @@
-//! A release: five steps, each of which stops the next. All of them can be repeated, so a run after one that failed
-//! finds done what was done, and goes on from there.
+//! A release in five steps. A step that fails stops the rest. Every step can be repeated, so the next run continues where
+//! the last one failed.
 
 use std::{
     collections::BTreeMap,
@@ -12,29 +12,33 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use migrate::{Database, Endpoint, Migrations};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
-    secrets::{self, CONNECT_PATIENCE, Released},
+    database::{CONNECT_TIMEOUT, ca_file},
+    released::Released,
+    secrets,
+    setting::Setting,
     smoke,
-    stage::{Setting, Stage, StageConfig, Store, Stored},
+    stage::{Stage, StageConfig},
+    store::{Settings, Store, Stored},
 };
 
-/// Where a release is built, whatever `samconfig.toml` says: what is deployed is what was marked.
+/// Given to `sam` explicitly: `samconfig.toml` could name another folder than the one that is stamped and deployed.
 const BUILD: &str = ".aws-sam/build";
 
-/// The stack's output that says where the API is.
+/// The output of the stack with the API's URL.
 const URL_OUTPUT: &str = "Url";
 
-/// How long another release's migration may take.
-const LOCK_PATIENCE: Duration = Duration::from_secs(600);
+/// How long to wait for the migration of another release.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Deploys what is checked out. With `dry_run` it stops before anything is changed.
+/// Deploys the commit that is checked out. With `dry_run` it stops before it changes anything.
 pub(crate) async fn run(stage: &Stage, dry_run: bool) -> anyhow::Result<()> {
     announce(1, "checks")?;
     let store = checks(stage).await?;
-    let settings = secrets::checked(&store).await?;
-    println!("  every secret of {stage} is stored and can be read, and the functions' role has its limits");
+    let settings = secrets::check(&store).await?;
+    println!("  the secrets of {stage} are stored and valid, and the functions' role has its limits");
 
     announce(2, "migrations")?;
     migrate(&settings, dry_run).await?;
@@ -45,34 +49,34 @@ pub(crate) async fn run(stage: &Stage, dry_run: bool) -> anyhow::Result<()> {
 
     announce(3, "build")?;
     sam(&["build", "--config-env", &stage.to_string(), "--build-dir", BUILD])?;
-    mark_packages(Path::new(BUILD), &settings)?;
+    stamp_packages(Path::new(BUILD), &settings)?;
 
     announce(4, "deploy")?;
-    // A question here could leave a release half done, and sam takes a no for a success.
-    let unasked = ["--no-confirm-changeset", "--no-fail-on-empty-changeset"];
-    let built = format!("{BUILD}/template.yaml");
-    sam(&[&["deploy", "--config-env", &stage.to_string(), "--template-file", &built], &unasked[..]].concat())?;
-    // From here on no function runs that has not read these.
+    let (config_env, template) = (stage.to_string(), format!("{BUILD}/template.yaml"));
+    // Without a confirmation: after a no, the migrations would be applied all the same, and sam would report a success.
+    let options = ["--no-confirm-changeset", "--no-fail-on-empty-changeset"];
+    sam(&[&["deploy", "--config-env", &config_env, "--template-file", &template], &options[..]].concat())?;
+    // Every function that runs now has read these settings.
     Released::record(&store, &settings).await?;
 
     announce(5, "smoke test")?;
     let config = stage.config()?;
-    let url = url(&config)?;
+    let url = api_url(&config)?;
     println!("  {url}");
-    smoke::run(&url, config.allowed_origin().as_deref()).await.with_context(|| {
-        format!("{stage} is deployed, and does not work as it should; to go back, deploy the release before it")
-    })?;
+    smoke::run(&url, config.allowed_origin().as_deref())
+        .await
+        .with_context(|| format!("{stage} is deployed but does not pass; to roll back, deploy the previous release"))?;
     println!("\n{stage} is released: {url}");
     Ok(())
 }
 
 fn announce(number: u8, step: &str) -> io::Result<()> {
     println!("{number}/5 {step}");
-    // What the programs called next print shall come after it.
+    // Before the output of the programs that the step runs.
     io::stdout().flush()
 }
 
-/// All that has to be there, before anything is touched.
+/// Checks what a release needs: programs, a clean checkout and AWS credentials.
 async fn checks(stage: &Stage) -> anyhow::Result<Store> {
     let config = stage.config()?.aws().await?;
     for (program, arguments, hint) in [
@@ -86,78 +90,73 @@ async fn checks(stage: &Stage) -> anyhow::Result<Store> {
     let changes = output(Command::new("git").args(["status", "--porcelain"]))?;
     if let Some(first) = changes.lines().next() {
         let count = changes.lines().count();
-        bail!("{count} changed or new files are not committed, {} first: a release is a commit", first.trim());
+        bail!("{count} changed or new files are not committed, such as {}: a release is a commit", first.trim());
     }
     let commit = output(Command::new("git").args(["log", "-1", "--format=%h %s"]))?;
     println!("  commit {}", commit.trim());
 
     let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
-    let identity = identity.context("AWS does not take the credentials")?;
+    let identity = identity.context("cannot verify the AWS credentials")?;
     let store = Store::new(stage, &config);
     println!("  account {}, region {}", identity.account().unwrap_or("unknown"), store.region);
     Ok(store)
 }
 
-/// Lists what will be applied, and applies it.
-async fn migrate(settings: &BTreeMap<Setting, Stored>, dry_run: bool) -> anyhow::Result<()> {
+/// Lists the pending migrations and applies them.
+async fn migrate(settings: &Settings, dry_run: bool) -> anyhow::Result<()> {
     let Stored { value: url, .. } = settings.get(&Setting::DatabaseUrlUnpooled).context("no direct address")?;
     let migrations = Migrations::read(Path::new("migrations"))?;
-    let ca_file = secrets::ca_file();
-    let endpoint = Endpoint::new(url, ca_file.as_deref())?;
-    let mut database = Database::connect(&endpoint, CONNECT_PATIENCE).await?;
-    migrations.dry_run(&mut database, &mut io::stdout()).await?;
+    let endpoint = Endpoint::new(url, ca_file().as_deref())?;
+    let mut database = Database::connect(&endpoint, CONNECT_TIMEOUT).await?;
+    migrations.dry_run(&database, &mut io::stdout()).await?;
     if !dry_run {
-        migrations.up(&mut database, LOCK_PATIENCE, &mut io::stdout()).await?;
+        migrations.up(&mut database, LOCK_TIMEOUT, &mut io::stdout()).await?;
     }
     Ok(())
 }
 
-/// Puts the versions of the settings into each function's package. A setting that has changed so changes every
-/// package, and the deployment replaces every function, although its code is the same: they read the settings only
-/// when they start.
-fn mark_packages(build: &Path, settings: &BTreeMap<Setting, Stored>) -> anyhow::Result<()> {
+/// Writes the versions of the settings into each function's package. So a changed setting changes every package, and
+/// the deployment restarts every function: they read settings only at start-up.
+fn stamp_packages(build: &Path, settings: &Settings) -> anyhow::Result<()> {
     let versions: BTreeMap<_, _> = Setting::OF_FUNCTIONS
         .into_iter()
         .filter_map(|setting| Some((setting.name(), settings.get(&setting)?.version)))
         .collect();
     let text = serde_json::to_string(&versions)?;
-    let mut marked = 0;
-    for entry in fs::read_dir(build).with_context(|| format!("`sam build` left nothing in {}", build.display()))? {
+    let mut stamped = 0;
+    for entry in fs::read_dir(build)
+        .with_context(|| format!("cannot read {}, where `sam build` should have written", build.display()))?
+    {
         let package = entry?.path();
         if package.join("bootstrap").is_file() {
             fs::write(package.join("settings.json"), &text)
-                .with_context(|| format!("cannot write into {}", package.display()))?;
-            marked += 1;
+                .with_context(|| format!("cannot write to {}", package.display()))?;
+            stamped += 1;
         }
     }
-    ensure!(marked > 0, "`sam build` left no function in {}", build.display());
-    println!("  {marked} functions built");
+    ensure!(stamped > 0, "`sam build` wrote no function to {}", build.display());
+    println!("  {stamped} functions built");
     Ok(())
 }
 
-/// Where the stack says that the API is.
-fn url(config: &StageConfig) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Output {
-        output_key: String,
-        output_value: String,
-    }
+/// The API's URL, from the stack's outputs.
+fn api_url(config: &StageConfig) -> anyhow::Result<String> {
     let mut sam = Command::new("sam");
-    let said = output(sam.args(["list", "stack-outputs", "--output", "json"]).args(config.stack_arguments()))?;
-    let outputs: Vec<Output> = serde_json::from_str(&said).context("the stack's outputs cannot be read")?;
-    let url = outputs.into_iter().find(|output| output.output_key == URL_OUTPUT);
-    Ok(url.with_context(|| format!("the stack has no output {URL_OUTPUT}"))?.output_value)
+    let json = output(sam.args(["list", "stack-outputs", "--output", "json"]).args(config.stack_arguments()))?;
+    let outputs: Vec<Value> = serde_json::from_str(&json).context("cannot read the stack's outputs")?;
+    let url = outputs.iter().find(|output| output["OutputKey"] == URL_OUTPUT);
+    let url = url.and_then(|output| output["OutputValue"].as_str());
+    Ok(url.with_context(|| format!("the stack has no output {URL_OUTPUT}"))?.to_owned())
 }
 
-/// Runs `sam`, whose words go to the terminal.
+/// Runs `sam` with its output on the terminal.
 fn sam(arguments: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new("sam").args(arguments).status().context("sam does not run")?;
-    ensure!(status.success(), "`sam {}` failed: its words are above", arguments.join(" "));
+    let status = Command::new("sam").args(arguments).status().context("cannot run sam")?;
+    ensure!(status.success(), "`sam {}` failed: see its output above", arguments.join(" "));
     Ok(())
 }
 
-/// What a program prints.
+/// The standard output of a program.
 fn output(command: &mut Command) -> anyhow::Result<String> {
     let name = command.get_program().display().to_string();
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().with_context(|| name.clone())?;

@@ -1,22 +1,17 @@
-//! A stage: its name, where it lives, and the Parameter Store that holds its settings.
+//! A stage and its configuration in `samconfig.toml`.
 
-use std::{collections::BTreeMap, fmt, fs, str::FromStr, time::Duration};
+use std::{fmt, fs, str::FromStr, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
-use aws_sdk_ssm::{
-    Client,
-    config::ProvideCredentials,
-    types::{Parameter, ParameterType},
-};
+use aws_sdk_ssm::config::ProvideCredentials;
 
-/// `samconfig.toml`, which lists the stages.
 const SAMCONFIG: &str = "samconfig.toml";
 
-/// How long AWS may take to answer a call, before it is made again (`AWS_MAX_ATTEMPTS`). Its own client waits for ever.
-const AWS_PATIENCE: Duration = Duration::from_secs(10);
+/// For each attempt of a call to AWS (`AWS_MAX_ATTEMPTS`); the SDK has no timeout by default.
+const AWS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The name of a stage, which is a config-env of `samconfig.toml` and a part of the parameters' names.
+/// The name of a stage: a config-env of `samconfig.toml`, and part of its parameters' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stage(String);
 
@@ -28,7 +23,7 @@ impl FromStr for Stage {
         if text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(valid) {
             Ok(Self(text.to_owned()))
         } else {
-            Err("a stage is named in small letters, digits and hyphens, such as dev, staging or prod")
+            Err("a stage's name has lower-case letters, digits and hyphens, such as dev, staging or prod")
         }
     }
 }
@@ -40,15 +35,15 @@ impl fmt::Display for Stage {
 }
 
 impl Stage {
-    /// What `samconfig.toml` says about the stage. One that is not in it is an error.
+    /// # Errors
+    /// `samconfig.toml` cannot be read, or the stage is not in it.
     pub(crate) fn config(&self) -> anyhow::Result<StageConfig> {
         let text = fs::read_to_string(SAMCONFIG)
-            .with_context(|| format!("cannot read {SAMCONFIG}: run this in the folder of the project"))?;
+            .with_context(|| format!("cannot read {SAMCONFIG}: run this in the root of the project"))?;
         StageConfig::read(self, &text)
     }
 }
 
-/// A stage's part of `samconfig.toml`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StageConfig {
     stack: String,
@@ -59,7 +54,7 @@ pub(crate) struct StageConfig {
 
 impl StageConfig {
     fn read(stage: &Stage, text: &str) -> anyhow::Result<Self> {
-        let file: toml::Table = text.parse().with_context(|| format!("{SAMCONFIG} cannot be read"))?;
+        let file: toml::Table = text.parse().with_context(|| format!("{SAMCONFIG} is not valid TOML"))?;
         let Some(ours) = file.get(&stage.0) else {
             let stages = file.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name.as_str());
             bail!("{SAMCONFIG} has no stage {stage}: it has {}", stages.collect::<Vec<_>>().join(", "));
@@ -83,7 +78,7 @@ impl StageConfig {
         })
     }
 
-    /// What `sam` is told to find the stack by, where it does not read this file.
+    /// For those commands of `sam` that do not read `samconfig.toml`.
     pub(crate) fn stack_arguments(&self) -> Vec<&str> {
         let mut arguments = vec!["--stack-name", &self.stack];
         if let Some(region) = &self.region {
@@ -92,17 +87,17 @@ impl StageConfig {
         arguments
     }
 
-    /// The first origin whose pages may call the API.
+    /// The first of the template's `AllowedOrigins`, unless it is `*`.
     pub(crate) fn allowed_origin(&self) -> Option<String> {
         let origins = self.parameters.iter().find_map(|parameter| parameter.strip_prefix("AllowedOrigins="))?;
         let first = origins.trim_matches(['"', '\'']).split(',').next()?.trim();
         Some(first.to_owned()).filter(|origin| !origin.is_empty() && origin != "*")
     }
 
-    /// The configuration of AWS's clients: the user's, in the stage's region.
+    /// The user's configuration, with the stage's region.
     pub(crate) async fn aws(&self) -> anyhow::Result<SdkConfig> {
-        let patience = TimeoutConfig::builder().operation_attempt_timeout(AWS_PATIENCE).build();
-        let mut config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(patience);
+        let timeout = TimeoutConfig::builder().operation_attempt_timeout(AWS_TIMEOUT).build();
+        let mut config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeout);
         if let Some(region) = self.region.clone() {
             config = config.region(Region::new(region));
         }
@@ -111,7 +106,7 @@ impl StageConfig {
             config.region().is_some_and(|region| !region.as_ref().is_empty()),
             "no AWS region is set: give the stage one in {SAMCONFIG}, or set AWS_REGION"
         );
-        // A call would say the same in five lines.
+        // The error of a call would take five lines.
         let provider = config.credentials_provider().context("no AWS credentials")?;
         provider.provide_credentials().await.ok().context(
             "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/deploy.md)",
@@ -120,112 +115,12 @@ impl StageConfig {
     }
 }
 
-/// A setting that the Parameter Store holds: the last part of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Setting {
-    /// The pooled endpoint: the functions'.
-    DatabaseUrl,
-    /// The direct endpoint: the migrations'.
-    DatabaseUrlUnpooled,
-    /// What tokens are signed with.
-    JwtSigningKey,
-    /// What tokens are verified with.
-    JwtPublicKeys,
-    /// What tokens will be signed with, while a rotation is under way.
-    JwtSigningKeyNext,
-    /// What the functions that run now have read: no secret.
-    Released,
-}
-
-impl Setting {
-    /// What a stage needs to be deployed.
-    pub(crate) const NEEDED: [Self; 4] =
-        [Self::DatabaseUrl, Self::DatabaseUrlUnpooled, Self::JwtSigningKey, Self::JwtPublicKeys];
-
-    /// What the functions read when they start.
-    pub(crate) const OF_FUNCTIONS: [Self; 3] = [Self::DatabaseUrl, Self::JwtSigningKey, Self::JwtPublicKeys];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::DatabaseUrl => "database-url",
-            Self::DatabaseUrlUnpooled => "database-url-unpooled",
-            Self::JwtSigningKey => "jwt-signing-key",
-            Self::JwtPublicKeys => "jwt-public-keys",
-            Self::JwtSigningKeyNext => "jwt-signing-key-next",
-            Self::Released => "released",
-        }
-    }
-}
-
-/// A stored value and how often it was stored. It has no `Debug`: the value may be a secret.
-pub(crate) struct Stored {
-    pub(crate) value: String,
-    pub(crate) version: i64,
-}
-
-/// The parameters of one stage.
-pub(crate) struct Store {
-    client: Client,
-    pub(crate) stage: Stage,
-    pub(crate) region: String,
-}
-
-impl Store {
-    pub(crate) fn new(stage: &Stage, config: &SdkConfig) -> Self {
-        let region = config.region().map(ToString::to_string).unwrap_or_default();
-        Self { client: Client::new(config), stage: stage.clone(), region }
-    }
-
-    /// `/task-api/STAGE/SETTING`.
-    pub(crate) fn name(&self, setting: Setting) -> String {
-        format!("/task-api/{}/{}", self.stage, setting.name())
-    }
-
-    /// The values of those settings that are stored, decrypted, and without white space around them, as the functions
-    /// read them.
-    pub(crate) async fn read<const N: usize>(
-        &self,
-        settings: [Setting; N],
-    ) -> anyhow::Result<BTreeMap<Setting, Stored>> {
-        let names = settings.map(|setting| self.name(setting));
-        let call = self.client.get_parameters().set_names(Some(names.to_vec())).with_decryption(true);
-        let answer = call.send().await.context("the Parameter Store cannot be read")?;
-        let mut parameters = answer.parameters.unwrap_or_default();
-        Ok(settings
-            .into_iter()
-            .filter_map(|setting| {
-                let name = self.name(setting);
-                let at = parameters.iter().position(|parameter| parameter.name() == Some(&name))?;
-                let Parameter { value, version, .. } = parameters.swap_remove(at);
-                Some((setting, Stored { value: value?.trim().to_owned(), version }))
-            })
-            .collect())
-    }
-
-    /// Stores a value, encrypted unless there is nothing to hide, in the place of an earlier one; its version.
-    pub(crate) async fn write(&self, setting: Setting, value: &str) -> anyhow::Result<i64> {
-        let kind = if setting == Setting::Released { ParameterType::String } else { ParameterType::SecureString };
-        let name = self.name(setting);
-        let call = self.client.put_parameter().name(&name).value(value).r#type(kind).overwrite(true);
-        let answer = call.send().await.with_context(|| format!("{name} was not stored"))?;
-        Ok(answer.version())
-    }
-
-    /// Removes those settings that are stored; their names.
-    pub(crate) async fn remove<const N: usize>(&self, settings: [Setting; N]) -> anyhow::Result<Vec<String>> {
-        let names = settings.map(|setting| self.name(setting)).to_vec();
-        let call = self.client.delete_parameters().set_names(Some(names));
-        let answer = call.send().await.context("the parameters were not removed")?;
-        Ok(answer.deleted_parameters.unwrap_or_default())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_stage_is_a_word_that_a_parameter_can_be_named_after() {
+    fn a_stages_name_can_be_part_of_a_parameters() {
         for name in ["dev", "prod-eu", "pr123"] {
             assert_eq!(name.parse::<Stage>().unwrap().to_string(), name);
         }

@@ -1,0 +1,73 @@
+//! Which versions of the settings the running functions have read. Functions read settings only at start-up, so a key
+//! rotation has to wait for a deployment.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    setting::Setting,
+    store::{Settings, Store, Stored},
+};
+
+/// By the settings' names.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Released(BTreeMap<String, Release>);
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+struct Release {
+    version: i64,
+    /// Unix time in seconds.
+    since: u64,
+}
+
+impl Released {
+    pub(crate) fn parse(stored: Option<&Stored>) -> anyhow::Result<Self> {
+        let Some(stored) = stored else { return Ok(Self::default()) };
+        serde_json::from_str(&stored.value).context("the record of the last release cannot be read")
+    }
+
+    /// The Unix time since which all functions have this version.
+    pub(crate) fn since(&self, setting: Setting, version: i64) -> Option<Duration> {
+        let release = self.0.get(setting.name()).filter(|release| release.version == version)?;
+        Some(Duration::from_secs(release.since))
+    }
+
+    /// Records that every function was restarted after these settings were stored.
+    pub(crate) async fn record(store: &Store, settings: &Settings) -> anyhow::Result<()> {
+        let before = store.read(&[Setting::Released]).await?;
+        let mut released = Self::parse(before.get(&Setting::Released))?;
+        for setting in Setting::OF_FUNCTIONS {
+            let Some(Stored { version, .. }) = settings.get(&setting) else { continue };
+            if released.since(setting, *version).is_none() {
+                let release = Release { version: *version, since: unix_time().as_secs() };
+                released.0.insert(setting.name().to_owned(), release);
+            }
+        }
+        store.write(Setting::Released, &serde_json::to_string(&released)?).await.map(drop)
+    }
+}
+
+pub(crate) fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A parameter that is removed and stored again starts at version 1.
+    #[test]
+    fn a_release_is_of_exactly_one_version() {
+        let released: Released = serde_json::from_str(r#"{"jwt-public-keys": {"version": 3, "since": 7}}"#).unwrap();
+        assert_eq!(released.since(Setting::JwtPublicKeys, 3), Some(Duration::from_secs(7)));
+        assert_eq!(released.since(Setting::JwtPublicKeys, 2), None);
+        assert_eq!(released.since(Setting::JwtPublicKeys, 4), None);
+        assert_eq!(released.since(Setting::JwtSigningKey, 1), None);
+    }
+}
