@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use db::{Created, Database, Usage, within};
-use domain::{Caller, NewTask, PageRequest, PageSize, Precondition, TaskChanges, Title, TokenVersion, UserId};
+use auth::{Caller, PublicKeys, Signer, SigningKey, TokenLifetime, TokenPolicy, Verifier};
+use db::{Created, Database, Usage, with_deadline};
+use domain::{NewTask, PageRequest, PageSize, Precondition, TaskChanges, Title, TokenVersion, UserId};
 use futures_util::{StreamExt, future::join_all, stream};
 
 use crate::{ALONE, breakable::Breakable, outages::authority, say};
@@ -24,14 +25,14 @@ impl Connection {
     /// Runs a statement within the budget a request has.
     async fn run<T>(&mut self, statement: impl AsyncFnOnce(&Database, Caller) -> Result<T, db::Error>) -> T {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let (result, usage) = within(deadline, statement(&self.database, self.caller)).await;
+        let (result, usage) = with_deadline(deadline, statement(&self.database, self.caller)).await;
         self.usage.attempts += usage.attempts;
         result.unwrap()
     }
 
     /// A task's whole life: four statements, each of which must find this user's rows and no others.
     async fn live_once(&mut self, round: usize) {
-        let user = self.caller.user;
+        let user = self.caller.user();
         let title = Title::parse(&format!("{user} {round}")).unwrap();
         let new = NewTask::new(UserId::random(), None, title.clone(), None);
         let created = self.run(async |db, caller| db.create_task(caller, &new).await).await;
@@ -51,6 +52,15 @@ impl Connection {
     }
 }
 
+/// A new user, by a token that was issued and verified.
+fn caller() -> Caller {
+    let policy = TokenPolicy { issuer: "i".into(), audience: "a".into(), lifetime: TokenLifetime::default() };
+    let key = SigningKey::generate().unwrap();
+    let keys: PublicKeys = key.public().to_string().parse().unwrap();
+    let token = Signer::new(&key, policy.clone()).unwrap().issue(UserId::random(), TokenVersion(0)).unwrap();
+    Verifier::new(&keys, &policy).unwrap().verify(&token.value).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_connections_on_two_servers_get_no_error_and_no_foreign_row() {
     let _alone = ALONE.lock().await;
@@ -63,7 +73,7 @@ async fn two_hundred_connections_on_two_servers_get_no_error_and_no_foreign_row(
     // A few at a time: all of these clients share one machine's cores, which handshakes keep busy.
     let connections: Vec<_> = stream::iter(0..CONNECTIONS)
         .map(async |_| {
-            let caller = Caller { user: UserId::random(), token_version: TokenVersion(0) };
+            let caller = caller();
             let database = Database::open(config.clone(), None).await;
             Connection { database, caller, usage: Usage::default() }
         })
@@ -71,7 +81,7 @@ async fn two_hundred_connections_on_two_servers_get_no_error_and_no_foreign_row(
         .collect()
         .await;
     for Connection { caller, .. } in &connections {
-        let id = caller.user;
+        let id = caller.user();
         let sql = format!(
             "INSERT INTO users (id, email, password_hash) VALUES ('{id}', '{id}@example.com', repeat('x', 60))"
         );

@@ -127,7 +127,7 @@ impl Endpoint {
 
 /// Whether another attempt may find it gone.
 fn passes(error: &ConnectError) -> bool {
-    match (error, error.refusal()) {
+    match (error, error.as_db_error()) {
         (ConnectError::Network(_), _) => true,
         (_, Some(refusal)) => is_passing(refusal.code().code()),
         (ConnectError::Postgres(error), None) => {
