@@ -10,17 +10,17 @@ pub struct Setting {
     pub is_secret: bool,
 }
 
-pub const DATABASE_URL: Setting = Setting::secret("DATABASE_URL");
-pub const JWT_PUBLIC_KEYS: Setting = Setting::secret("JWT_PUBLIC_KEYS");
-pub const JWT_SIGNING_KEY: Setting = Setting::secret("JWT_SIGNING_KEY");
+pub(crate) const DATABASE_URL: Setting = Setting::secret("DATABASE_URL");
+pub(crate) const JWT_PUBLIC_KEYS: Setting = Setting::secret("JWT_PUBLIC_KEYS");
+pub(crate) const JWT_SIGNING_KEY: Setting = Setting::secret("JWT_SIGNING_KEY");
 
-pub const DATABASE_CA_FILE: Setting = Setting::optional("DATABASE_CA_FILE");
-pub const JWT_AUDIENCE: Setting = Setting::optional("JWT_AUDIENCE");
-pub const JWT_ISSUER: Setting = Setting::optional("JWT_ISSUER");
-pub const TOKEN_LIFETIME_SECONDS: Setting = Setting::optional("TOKEN_LIFETIME_SECONDS");
+pub(crate) const DATABASE_CA_FILE: Setting = Setting::optional("DATABASE_CA_FILE");
+pub(crate) const JWT_AUDIENCE: Setting = Setting::optional("JWT_AUDIENCE");
+pub(crate) const JWT_ISSUER: Setting = Setting::optional("JWT_ISSUER");
+pub(crate) const TOKEN_LIFETIME_SECONDS: Setting = Setting::optional("TOKEN_LIFETIME_SECONDS");
 
-pub const AWS_LAMBDA_LOG_LEVEL: Setting = Setting::optional("AWS_LAMBDA_LOG_LEVEL");
-pub const STAGE: Setting = Setting::optional("STAGE");
+pub(crate) const AWS_LAMBDA_LOG_LEVEL: Setting = Setting::optional("AWS_LAMBDA_LOG_LEVEL");
+pub(crate) const STAGE: Setting = Setting::optional("STAGE");
 /// The settings that every function reads for its log.
 pub const COMMON_SETTINGS: [Setting; 2] = [AWS_LAMBDA_LOG_LEVEL, STAGE];
 
