@@ -1,4 +1,4 @@
-//! Makes the files in `assets/`, and those of Swagger UI that the page loads, part of the function.
+//! Embeds the files in `assets/`, and those of Swagger UI that the page loads.
 
 use std::io::{self, Cursor, Read};
 

@@ -1,4 +1,4 @@
-//! Makes the files in `assets/` part of the function.
+//! Embeds the files in `assets/`.
 
 fn main() -> std::io::Result<()> {
     files::embed(&files::read("assets")?)

@@ -183,7 +183,10 @@ async fn a_file_named_almost_like_a_migration_is_refused_and_backup_copies_are_i
         fs::write(source.path().join(name), "SELECT 1;")?;
         for arguments in [&["up"][..], &["up", "--dry-run"], &["status"]] {
             let message = database.migrate(source.path(), arguments).await?.failure();
-            assert!(message.starts_with(&format!("migrate: {name} is not a valid name for a migration: ")), "{message}");
+            assert!(
+                message.starts_with(&format!("migrate: {name} is not a valid name for a migration: ")),
+                "{message}"
+            );
         }
     }
     let source = two_migrations()?;

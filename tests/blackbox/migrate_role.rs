@@ -50,7 +50,10 @@ async fn with_role_by_owner_and_by_superuser() -> Result<[TestDatabase; 2]> {
         database.migrate(&migrations(), &["up"]).await?.success();
         let printed = make_role(&url, Some(PASSWORD)).await?.success();
         let role = format!("{}_functions", database.name());
-        assert_eq!(printed, format!("the role {role} reads and writes rows, with the password in FUNCTIONS_PASSWORD\n"));
+        assert_eq!(
+            printed,
+            format!("the role {role} reads and writes rows, with the password in FUNCTIONS_PASSWORD\n")
+        );
     }
     Ok([owned, plain])
 }

@@ -199,10 +199,7 @@ async fn a_stage_of_the_first_release_needs_the_functions_role_which_an_empty_an
         checkout.store.put(&checkout.parameter_name(parameter), owners).await;
     }
     let error = checkout.run(&["deploy"], "", &[]).await.failure();
-    assert!(
-        error.contains("may change the schema") && error.contains("make secrets STAGE=dev"),
-        "{error}"
-    );
+    assert!(error.contains("may change the schema") && error.contains("make secrets STAGE=dev"), "{error}");
 
     // The pooler's address is taken from what is stored.
     checkout.run(&["secrets", "set"], "\n", &[("POOLER", "")]).await.success();

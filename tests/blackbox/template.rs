@@ -3,10 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    process::Command,
 };
 
+use api::{
+    Authenticated, BUDGET, COMMON_SETTINGS, Keys, METRICS, METRICS_NAMESPACE, Public, State, Static, TokenIssuer,
+};
+use object::{Endianness, Object, ObjectSymbol, read::elf::ElfFile64};
 use serde_json::{Value, json};
 use tests::{
+    database::program,
     template::{Function, template},
     workspace::{root, routes},
 };
@@ -20,27 +26,26 @@ fn source(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-fn source_of(function: &Function) -> String {
-    source(&format!("functions/{}/src/main.rs", function.name))
-}
-
 /// What stands between two texts, the first time.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before:?}"));
     rest.split_once(after).unwrap_or_else(|| panic!("no {after:?} after {before:?}")).0
 }
 
-/// The settings that may be secrets which each kind of state reads when it starts.
-fn settings_by_state() -> BTreeMap<String, BTreeSet<String>> {
-    let states = source("shared/api/src/state.rs");
-    let states = states.split("impl State for ").skip(1).map(|state| {
-        let (name, rest) = state.split_once(" {").unwrap();
-        let body = rest.split_once("\n}").unwrap().0;
-        let list = body.split_once("secrets::read([").map_or("", |(_, list)| list.split_once(']').unwrap().0);
-        let settings = list.split(',').map(|setting| setting.trim().trim_matches('"').to_owned());
-        (name.to_owned(), settings.filter(|setting| !setting.is_empty()).collect())
-    });
-    states.collect()
+/// The settings that a function requires: started without any, it names them all.
+fn required_settings(function: &Function) -> BTreeSet<String> {
+    let output = Command::new(program(&function.name).unwrap()).env_clear().output().unwrap();
+    assert!(!output.status.success(), "{} starts without the runtime's variables", function.name);
+    let error = String::from_utf8(output.stderr).unwrap();
+    let missing = error.split("neither ").skip(1).map(|rest| rest.split_once(' ').unwrap().0.to_owned());
+    missing.collect()
+}
+
+/// Whether bcrypt is linked into a function: code that it cannot reach is not.
+fn hashes_passwords(function: &Function) -> bool {
+    let program = fs::read(program(&function.name).unwrap()).unwrap();
+    let file = ElfFile64::<Endianness>::parse(&*program).unwrap();
+    file.symbols().any(|symbol| symbol.name().is_ok_and(|name| name.contains("bcrypt")))
 }
 
 /// The setting that a policy lets read: the one parameter it names, decrypted by nobody but the Parameter Store.
@@ -61,25 +66,29 @@ fn parameter_of(policy: &Value) -> String {
 #[test]
 fn a_function_can_read_the_settings_that_its_state_reads_and_no_others() {
     let template = template();
-    let states = settings_by_state();
-    assert!(states["Issuer"].contains("JWT_SIGNING_KEY"), "{states:?}");
     let policies: BTreeMap<&String, String> = template
         .resources("AWS::IAM::ManagedPolicy")
         .map(|(name, properties)| (name, parameter_of(properties)))
         .collect();
     for function in template.functions() {
-        let source = source_of(function);
-        let state = between(&source, "async fn handle(", ", ").split_once(": &").unwrap().1;
-        let settings = states.get(state).unwrap_or_else(|| panic!("{state} is not in shared/api/src/state.rs"));
-        let named: BTreeMap<String, String> = settings
-            .iter()
-            .map(|setting| {
-                let name = &function.variable(&format!("{setting}_PARAMETER"))["Fn::Sub"];
-                (setting.clone(), name.as_str().unwrap_or_else(|| panic!("{setting} of {function:?}")).to_owned())
-            })
-            .collect();
-        let readable: BTreeSet<String> = function.policies().iter().map(|policy| policies[policy].clone()).collect();
-        assert_eq!(readable, named.into_values().collect(), "{}", function.name);
+        let parameters = required_settings(function).into_iter().map(|setting| {
+            let name = &function.variable(&format!("{setting}_PARAMETER"))["Fn::Sub"];
+            name.as_str().unwrap_or_else(|| panic!("{setting} of {function:?}")).to_owned()
+        });
+        let readable = function.policies().iter().map(|policy| policies[policy].clone());
+        assert_eq!(readable.collect::<BTreeSet<_>>(), parameters.collect(), "{}", function.name);
+    }
+}
+
+#[test]
+fn every_variable_is_a_setting_that_is_read() {
+    let states = [Public::SETTINGS, TokenIssuer::SETTINGS, Authenticated::SETTINGS, Keys::SETTINGS, Static::SETTINGS];
+    let settings: BTreeSet<&str> =
+        states.into_iter().flatten().chain(&COMMON_SETTINGS).map(|setting| setting.name).collect();
+    for function in template().functions() {
+        for name in function.properties["Environment"]["Variables"].as_object().unwrap().keys() {
+            assert!(settings.contains(name.trim_end_matches("_PARAMETER")), "{name} of {}", function.name);
+        }
     }
 }
 
@@ -95,22 +104,17 @@ fn only_signin_can_read_the_signing_key() {
 
 #[test]
 fn a_request_ends_before_its_function_and_a_function_before_the_gateway() {
-    let budget: u64 = between(&source("shared/api/src/serve.rs"), "const BUDGET: Duration = Duration::from_secs(", ")")
-        .parse()
-        .unwrap();
     for function in template().functions() {
         let timeout = function.properties["Timeout"].as_u64().unwrap();
-        assert!(budget < timeout && timeout < GATEWAY_TIMEOUT, "{}: {budget}, {timeout}", function.name);
+        assert!(BUDGET.as_secs() < timeout && timeout < GATEWAY_TIMEOUT, "{}: {timeout}", function.name);
     }
 }
 
 #[test]
 fn functions_that_hash_a_password_have_a_whole_processor() {
     for function in template().functions() {
-        let source = source_of(function);
-        let hashes = source.contains("auth::hash(") || source.contains("auth::verify(");
         let memory = function.properties["MemorySize"].as_u64().unwrap();
-        assert_eq!(memory >= WHOLE_PROCESSOR, hashes, "{} has {memory} MB", function.name);
+        assert_eq!(memory >= WHOLE_PROCESSOR, hashes_passwords(function), "{} has {memory} MB", function.name);
     }
 }
 
@@ -141,12 +145,8 @@ fn the_errors_of_every_function_raise_an_alarm() {
 #[test]
 fn alarms_and_the_dashboard_show_metrics_that_are_written() {
     let template = template();
-    let metrics = source("shared/api/src/metrics.rs");
-    let written: BTreeSet<&str> =
-        metrics.split("values.push((\"").skip(1).map(|metric| metric.split_once('"').unwrap().0).collect();
-    let namespace = between(&metrics, "NAMESPACE: &'static str = \"", "\"");
 
-    let own = template.resources("AWS::CloudWatch::Alarm").filter(|(_, alarm)| alarm["Namespace"] == namespace);
+    let own = template.resources("AWS::CloudWatch::Alarm").filter(|(_, alarm)| alarm["Namespace"] == METRICS_NAMESPACE);
     let mut shown: BTreeSet<String> = own.map(|(_, alarm)| alarm["MetricName"].as_str().unwrap().to_owned()).collect();
     assert!(!shown.is_empty());
     let dashboard = template.properties("Dashboard")["DashboardBody"]["Fn::Sub"].as_str().unwrap();
@@ -156,12 +156,13 @@ fn alarms_and_the_dashboard_show_metrics_that_are_written() {
         for metric in widget["properties"]["metrics"].as_array().into_iter().flatten() {
             // "." is what the metric before has there, "..." all that it has.
             of = metric[0].as_str().filter(|of| !of.starts_with('.')).unwrap_or(of);
-            if of == namespace && metric[0] != "..." {
+            if of == METRICS_NAMESPACE && metric[0] != "..." {
                 shown.insert(metric[1].as_str().unwrap().to_owned());
             }
         }
     }
-    assert_eq!(shown.iter().map(String::as_str).collect::<BTreeSet<_>>(), written);
+    let written = METRICS.iter().map(|metric| metric.name);
+    assert_eq!(shown.iter().map(String::as_str).collect::<BTreeSet<_>>(), written.collect());
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use db::{Created, Database, Usage, within};
-use domain::{Caller, NewTask, PageRequest, PageSize, Precondition, TaskChanges, Title, TokenVersion, UserId};
+use auth::{Caller, PublicKeys, Signer, SigningKey, TokenLifetime, TokenPolicy, Verifier};
+use db::{Created, Database, Usage, with_deadline};
+use domain::{NewTask, PageRequest, PageSize, Precondition, TaskChanges, Title, TokenVersion, UserId};
 use futures_util::{StreamExt, future::join_all, stream};
 
 use crate::{
@@ -27,14 +28,14 @@ impl Connection {
     /// Runs a statement within the budget a request has.
     async fn run<T>(&mut self, statement: impl AsyncFnOnce(&Database, Caller) -> Result<T, db::Error>) -> T {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let (result, usage) = within(deadline, statement(&self.database, self.caller)).await;
+        let (result, usage) = with_deadline(deadline, statement(&self.database, self.caller)).await;
         self.usage.attempts += usage.attempts;
         result.unwrap()
     }
 
     /// Creates, changes, lists and deletes a task: each statement must see this user's rows and no others.
     async fn use_task(&mut self, round: usize) {
-        let user = self.caller.user;
+        let user = self.caller.user();
         let title = Title::parse(&format!("{user} {round}")).unwrap();
         let new = NewTask::new(UserId::random(), None, title.clone(), None);
         let created = self.run(async |db, caller| db.create_task(caller, &new).await).await;
@@ -54,6 +55,15 @@ impl Connection {
     }
 }
 
+/// A new user, by a token that was issued and verified.
+fn caller() -> Caller {
+    let policy = TokenPolicy { issuer: "i".into(), audience: "a".into(), lifetime: TokenLifetime::default() };
+    let key = SigningKey::generate().unwrap();
+    let keys: PublicKeys = key.public().to_string().parse().unwrap();
+    let token = Signer::new(&key, policy.clone()).unwrap().issue(UserId::random(), TokenVersion(0)).unwrap();
+    Verifier::new(&keys, &policy).unwrap().verify(&token.value).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_connections_on_two_servers_get_no_error_and_no_other_users_row() {
     let _exclusive = EXCLUSIVE.lock().await;
@@ -66,7 +76,7 @@ async fn two_hundred_connections_on_two_servers_get_no_error_and_no_other_users_
     // A few at a time: all clients share the cores of one machine, and TLS handshakes are expensive.
     let connections: Vec<_> = stream::iter(0..CONNECTIONS)
         .map(async |_| {
-            let caller = Caller { user: UserId::random(), token_version: TokenVersion(0) };
+            let caller = caller();
             let database = Database::open(config.clone(), None).await;
             Connection { database, caller, usage: Usage::default() }
         })
@@ -74,7 +84,7 @@ async fn two_hundred_connections_on_two_servers_get_no_error_and_no_other_users_
         .collect()
         .await;
     for Connection { caller, .. } in &connections {
-        let id = caller.user;
+        let id = caller.user();
         let sql = format!(
             "INSERT INTO users (id, email, password_hash) VALUES ('{id}', '{id}@example.com', repeat('x', 60))"
         );

@@ -1,14 +1,28 @@
 //! Any event, to any function, on the real database: the answer is one of the contract's, and never a 500.
 #![no_main]
 
-use std::sync::LazyLock;
+use std::{any::Any, sync::LazyLock};
 
 use arbitrary::Arbitrary;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
 
 include!(concat!(env!("OUT_DIR"), "/functions.rs"));
+
+/// A function's state, started with its first event. Each function's is of another type.
+type AnyState = OnceCell<Box<dyn Any + Send + Sync>>;
+
+async fn answer_with<S, H>(state: &AnyState, handle: H, event: &[u8]) -> Option<Vec<u8>>
+where
+    S: api::State,
+    H: for<'a> api::Handler<'a, S>,
+{
+    let start = async || Box::new(S::start().await.unwrap()) as Box<dyn Any + Send + Sync>;
+    let state = state.get_or_init(start).await.downcast_ref::<S>().unwrap();
+    api::invoke(state, handle, event).await.ok()
+}
 
 /// What a client can choose, with some of it right more often than chance would have it.
 #[derive(Arbitrary, Debug)]

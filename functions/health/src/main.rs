@@ -1,7 +1,7 @@
-//! `GET /health`: whether the API and its database are there.
+//! `GET /health`: whether the API and its database are available.
 //! `HEAD /health`: the same, without a body.
 
-use api::{Open, Problem, Request, Response, ok};
+use api::{Problem, Public, Request, Response, ok};
 use serde_json::json;
 
 #[tokio::main]
@@ -10,7 +10,7 @@ async fn main() -> Result<(), api::Error> {
 }
 
 /// 200 when the database answered; 503 when it did not.
-async fn handle(app: &Open, _: &Request) -> Result<Response, Problem> {
-    app.db.ping().await?; // 503
+async fn handle(state: &Public, _: &Request) -> Result<Response, Problem> {
+    state.db.ping().await?; // 503
     Ok(ok(&json!({ "status": "ok" })))
 }

@@ -1,11 +1,11 @@
-//! `GET /.well-known/jwks.json`: the public keys, for whoever verifies the API's tokens.
+//! `GET /.well-known/jwks.json`: the public keys that verify the API's tokens.
 
 use std::time::Duration;
 
-use api::{Keys, Problem, Request, Response, cached_for, ok};
+use api::{Keys, Problem, Request, Response, ok, with_max_age};
 
-/// How long the keys may be kept: less than a new key is accepted before tokens are signed with it.
-const KEPT: Duration = Duration::from_secs(300);
+/// Shorter than the time between accepting a new key and signing tokens with it.
+const MAX_AGE: Duration = Duration::from_secs(300);
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
@@ -13,6 +13,6 @@ async fn main() -> Result<(), api::Error> {
 }
 
 /// 200 with a JSON Web Key Set.
-async fn handle(app: &Keys, _: &Request) -> Result<Response, Problem> {
-    Ok(cached_for(ok(&app.public.to_jwks()?), KEPT))
+async fn handle(state: &Keys, _: &Request) -> Result<Response, Problem> {
+    Ok(with_max_age(ok(&state.public.to_jwks()?), MAX_AGE))
 }

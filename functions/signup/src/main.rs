@@ -1,6 +1,6 @@
-//! `POST /users/signup`: make an account.
+//! `POST /users/signup`: create an account.
 
-use api::{Open, Problem, Request, Response, SecurityEvent, created, required};
+use api::{Problem, Public, Request, Response, SecurityEvent, created, required};
 use domain::{Email, Password, UserId};
 use serde_json::json;
 
@@ -9,13 +9,13 @@ async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }
 
-/// 201 with the account; 409 when the address has one.
-async fn handle(app: &Open, request: &Request) -> Result<Response, Problem> {
+/// 201 with the account; 409 when the address has one already.
+async fn handle(state: &Public, request: &Request) -> Result<Response, Problem> {
     let (email, password) = request.json((required::<Email>("email"), required::<Password>("password")))?; // 400, 413, 415, 422
-    let hash = auth::hash(password).await;
-    let user = app.db.create_user(UserId::random(), &email, &hash).await?; // 409, 503
-    request.note_user(user.id);
-    request.note_event(SecurityEvent::AccountCreated);
+    let hash = auth::hash_password(password).await;
+    let user = state.db.create_user(UserId::random(), &email, &hash).await?; // 409, 503
+    request.record_user(user.id);
+    request.record_event(SecurityEvent::AccountCreated);
     let account = json!({ "id": user.id, "email": user.email, "created_at": user.created_at });
-    Ok(created(request, &user.id.to_string(), &account))
+    Ok(created(&request.relative(&user.id.to_string()), &account))
 }

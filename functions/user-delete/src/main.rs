@@ -1,6 +1,6 @@
 //! `DELETE /users/{user_id}`: delete the caller's account with all its tasks.
 
-use api::{App, Problem, Request, Response, SecurityEvent, no_content};
+use api::{Authenticated, Problem, Request, Response, SecurityEvent, no_content};
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
@@ -8,9 +8,9 @@ async fn main() -> Result<(), api::Error> {
 }
 
 /// 204.
-async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
-    let caller = app.caller(request)?; // 401, 400, 403
-    app.db.delete_user(caller).await?; // 401, 503
-    request.note_event(SecurityEvent::AccountDeleted);
+async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Problem> {
+    let caller = state.caller(request)?; // 401, 400, 403
+    state.db.delete_user(caller).await?; // 401, 503
+    request.record_event(SecurityEvent::AccountDeleted);
     Ok(no_content())
 }

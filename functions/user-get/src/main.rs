@@ -1,6 +1,6 @@
 //! `GET /users/{user_id}`: the caller's account.
 
-use api::{App, Problem, Request, Response, ok};
+use api::{Authenticated, Problem, Request, Response, ok};
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
@@ -8,8 +8,8 @@ async fn main() -> Result<(), api::Error> {
 }
 
 /// 200 with the account.
-async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
-    let caller = app.caller(request)?; // 401, 400, 403
-    let user = app.db.user(caller).await?; // 401, 503
+async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Problem> {
+    let caller = state.caller(request)?; // 401, 400, 403
+    let user = state.db.user(caller).await?; // 401, 503
     Ok(ok(&user))
 }

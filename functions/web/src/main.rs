@@ -2,9 +2,10 @@
 //! `GET /web/{asset}`: what the page loads.
 
 use api::{Problem, Request, Response, Static};
-use web_files::FILES;
 
-/// What the page may do: load and speak to its own origin alone, with no script or style of anybody else's in it.
+include!(concat!(env!("OUT_DIR"), "/files.rs"));
+
+/// Loads and connects to its own origin only, without inline scripts or styles.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 

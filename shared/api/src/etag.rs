@@ -1,4 +1,4 @@
-//! Entity tags and the conditions made of them (RFC 9110, sections 8.8.3, 13.1.1 and 13.1.2).
+//! Entity tags and conditional requests (RFC 9110, sections 8.8.3, 13.1.1 and 13.1.2).
 
 use std::fmt;
 
@@ -13,21 +13,21 @@ use lambda_http::{
 
 use crate::{Problem, Response};
 
-/// What names a representation among all that a resource has had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityTag {
     is_weak: bool,
-    /// What stands between the quotes.
+    /// Without the quotes.
     opaque: String,
 }
 
 impl EntityTag {
-    /// A strong tag; `opaque` is of visible ASCII characters without quotes.
+    /// `opaque` must consist of visible ASCII characters other than quotes.
     pub fn strong(opaque: impl Into<String>) -> Self {
         Self { is_weak: false, opaque: opaque.into() }
     }
 
-    /// The state that a tag of ours names. A weak tag never does: `If-Match` compares strongly (section 8.8.3.2).
+    /// The version that the tag was made from. `None` for a weak tag, as `If-Match` compares strongly (section 8.8.3.2), and
+    /// for a tag that is not ours.
     fn version(&self) -> Option<Version> {
         let changed_at = i64::from_str_radix(&self.opaque, 16).ok().and_then(Timestamp::from_micros)?;
         let version = Version::from(changed_at);
@@ -35,7 +35,7 @@ impl EntityTag {
     }
 }
 
-/// The microsecond of its last change, in hexadecimal digits.
+/// The microseconds of the last change, in hexadecimal.
 impl From<Version> for EntityTag {
     fn from(version: Version) -> Self {
         Self::strong(format!("{:x}", version.changed_at().as_micros()))
@@ -48,18 +48,18 @@ impl fmt::Display for EntityTag {
     }
 }
 
-/// What a conditional header names.
+/// The value of `If-Match` or `If-None-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tags {
-    /// `*`: whatever there is.
+pub enum EntityTags {
+    /// `*`.
     Any,
-    /// A list, at least one.
-    These(Vec<EntityTag>),
+    /// At least one.
+    List(Vec<EntityTag>),
 }
 
-impl Tags {
-    /// Reads `*`, or entity tags separated by commas; `None` when it is neither. Elements may be empty (section 5.6.1),
-    /// but not all of them, and a tag may have a comma in it.
+impl EntityTags {
+    /// Parses `*` or a comma-separated list. Elements may be empty (section 5.6.1), but not all of them, and a tag may
+    /// contain a comma.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut rest = text.trim_matches(WHITE_SPACE);
         if rest == "*" {
@@ -69,7 +69,7 @@ impl Tags {
         loop {
             rest = rest.trim_start_matches([' ', '\t', ',']);
             if rest.is_empty() {
-                return (!tags.is_empty()).then_some(Self::These(tags));
+                return (!tags.is_empty()).then_some(Self::List(tags));
             }
             let (is_weak, quoted) = match rest.strip_prefix("W/") {
                 Some(quoted) => (true, quoted),
@@ -87,40 +87,40 @@ impl Tags {
         }
     }
 
-    /// As a condition on the state of a task that is to be changed: tags that are none of ours name no state.
+    /// As a precondition for a change. Tags that are not ours match no version.
     pub(crate) fn precondition(&self) -> Precondition {
         match self {
             Self::Any => Precondition::Any,
-            Self::These(tags) => Precondition::OneOf(tags.iter().filter_map(EntityTag::version).collect()),
+            Self::List(tags) => Precondition::OneOf(tags.iter().filter_map(EntityTag::version).collect()),
         }
     }
 
-    /// Whether the client has what this response brings. `If-None-Match` compares weakly.
-    fn has(&self, response: &Response) -> bool {
+    /// Whether the response has one of the tags. `If-None-Match` compares weakly.
+    fn match_response(&self, response: &Response) -> bool {
         let Some(current) = response.headers().get(ETAG) else { return false };
         match self {
             Self::Any => true,
-            Self::These(tags) => {
+            Self::List(tags) => {
                 tags.iter().any(|tag| EntityTag::strong(&*tag.opaque).to_string().as_bytes() == current.as_bytes())
             }
         }
     }
 }
 
-/// The optional white space of RFC 9110, section 5.6.3.
+/// Optional white space (section 5.6.3).
 const WHITE_SPACE: [char; 2] = [' ', '\t'];
 
-/// The response with the tag of what it brings.
-pub fn tagged(mut response: Response, tag: impl Into<EntityTag>) -> Response {
+/// Adds an `ETag`.
+pub fn with_etag(mut response: Response, tag: impl Into<EntityTag>) -> Response {
     if let Ok(tag) = HeaderValue::from_str(&tag.into().to_string()) {
         response.headers_mut().insert(ETAG, tag);
     }
     response
 }
 
-/// The response, or 304 in its place when the client has what it brings: the same headers, but for those of the body.
-pub fn unless_known(mut response: Response, known: Option<&Tags>) -> Response {
-    if known.is_some_and(|known| known.has(&response)) {
+/// The response, or 304 when the client has it already (`If-None-Match`): the same headers, except those of the body.
+pub fn unless_known(mut response: Response, known: Option<&EntityTags>) -> Response {
+    if known.is_some_and(|known| known.match_response(&response)) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::Empty;
         response.headers_mut().remove(CONTENT_TYPE);
@@ -130,7 +130,6 @@ pub fn unless_known(mut response: Response, known: Option<&Tags>) -> Response {
 }
 
 impl Problem {
-    /// A conditional header that cannot be read.
     pub(crate) fn bad_tags(header: &'static str) -> Self {
         Self::BadHeader(header, "must be * or a list of entity tags such as \"0123\"")
     }
@@ -144,20 +143,20 @@ mod tests {
         EntityTag { is_weak: true, opaque: opaque.to_owned() }
     }
 
-    fn these(tags: impl Into<Vec<EntityTag>>) -> Option<Tags> {
-        Some(Tags::These(tags.into()))
+    fn these(tags: impl Into<Vec<EntityTag>>) -> Option<EntityTags> {
+        Some(EntityTags::List(tags.into()))
     }
 
     #[test]
-    fn a_list_of_tags_is_read() {
-        assert_eq!(Tags::parse(" *\t"), Some(Tags::Any));
-        assert_eq!(Tags::parse("\"a\""), these([EntityTag::strong("a")]));
-        assert_eq!(Tags::parse("\"a,b\" ,, W/\"c\"\t,"), these([EntityTag::strong("a,b"), weak("c")]));
-        assert_eq!(Tags::parse("\"\",\"ü!\""), these([EntityTag::strong(""), EntityTag::strong("ü!")]));
+    fn a_list_of_tags_is_parsed() {
+        assert_eq!(EntityTags::parse(" *\t"), Some(EntityTags::Any));
+        assert_eq!(EntityTags::parse("\"a\""), these([EntityTag::strong("a")]));
+        assert_eq!(EntityTags::parse("\"a,b\" ,, W/\"c\"\t,"), these([EntityTag::strong("a,b"), weak("c")]));
+        assert_eq!(EntityTags::parse("\"\",\"ü!\""), these([EntityTag::strong(""), EntityTag::strong("ü!")]));
     }
 
     #[test]
-    fn what_is_no_list_of_tags_is_refused() {
+    fn a_malformed_list_of_tags_is_refused() {
         for text in [
             "",
             " , ",
@@ -173,12 +172,12 @@ mod tests {
             "\"a b\"",
             "\"a\"b",
         ] {
-            assert_eq!(Tags::parse(text), None, "{text:?}");
+            assert_eq!(EntityTags::parse(text), None, "{text:?}");
         }
     }
 
     #[test]
-    fn a_tag_of_ours_names_the_state_it_was_made_from_and_no_other_tag_names_one() {
+    fn only_a_tag_of_ours_has_a_version() {
         let version = Version::from(Timestamp::from_micros(1_700_000_000_123_456).unwrap());
         let tag = EntityTag::from(version);
         assert_eq!(tag.to_string(), "\"60a2418202240\"");
@@ -190,15 +189,15 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_has_it_is_sent_nothing_but_headers() {
-        let response = || tagged(crate::ok(&1), EntityTag::strong("a"));
+    fn a_client_that_has_the_response_is_only_sent_headers() {
+        let response = || with_etag(crate::ok(&1), EntityTag::strong("a"));
         for known in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*"] {
-            let answer = unless_known(response(), Tags::parse(known).as_ref());
+            let answer = unless_known(response(), EntityTags::parse(known).as_ref());
             assert_eq!((answer.status().as_u16(), answer.body()), (304, &Body::Empty), "{known}");
             assert_eq!(answer.headers()["etag"], "\"a\"");
             assert_eq!(answer.headers()["cache-control"], "no-store");
         }
-        assert_eq!(unless_known(response(), Tags::parse("\"b\"").as_ref()).status(), 200);
+        assert_eq!(unless_known(response(), EntityTags::parse("\"b\"").as_ref()).status(), 200);
         assert_eq!(unless_known(response(), None).status(), 200);
     }
 }

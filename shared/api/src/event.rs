@@ -3,10 +3,10 @@ use std::collections::HashMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// The event the gateway sends for a request: payload format 2.0 of an API Gateway HTTP API.
+/// The members that are used of an API Gateway HTTP API's event, payload format 2.0.
 ///
-/// Only what the API looks at. Any JSON is an event: a member that is missing, null or of another type than the
-/// gateway's counts as not sent. So whatever a client manages to send, a strange header or path, is then answered.
+/// Any JSON is accepted: a member that is missing, null or of another type counts as not sent. So every request gets an
+/// answer, however unusual its headers or path.
 #[derive(Debug, Default)]
 pub(crate) struct Event {
     pub(crate) route_key: String,
@@ -46,12 +46,11 @@ impl From<Value> for Event {
     }
 }
 
-/// A member's value; null when there is no such member, or no object.
+/// A member's value; null when there is none, or when `object` is not an object.
 fn take(object: &mut Value, name: &str) -> Value {
     object.get_mut(name).map(Value::take).unwrap_or_default()
 }
 
-/// A member that is a string.
 fn text(object: &mut Value, name: &str) -> Option<String> {
     match take(object, name) {
         Value::String(text) => Some(text),
@@ -59,7 +58,7 @@ fn text(object: &mut Value, name: &str) -> Option<String> {
     }
 }
 
-/// Those members of a member that are strings.
+/// The strings in a member that is an object.
 fn texts(object: &mut Value, name: &str) -> HashMap<String, String> {
     let Value::Object(members) = take(object, name) else { return HashMap::new() };
     let texts = members.into_iter().filter_map(|(name, value)| match value {

@@ -1,26 +1,25 @@
-//! A JSON body, field by field: shape first (400), then the rules of the values (422), all broken ones at once.
+//! The fields of a JSON body. Errors of the shape (400) come before invalid values (422), and all are reported at once.
 
-use std::fmt;
+use std::marker::PhantomData;
 
-use domain::{Broken, Description, Email, Password, PasswordAttempt, Title};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use domain::{Description, Email, Password, PasswordAttempt, Title, ValidationError};
 use serde_json::Value;
 
-use crate::{FieldError, Problem};
+use crate::{FieldError, Problem, excerpt::excerpt, object::Object};
 
 /// A type that a field of a body is parsed into.
 pub trait FromJson: Sized {
-    /// The JSON type, as it is named to the client.
+    /// The JSON type, for error messages.
     const EXPECTED: &'static str;
 
-    /// Parses a value; `None` when it is of another JSON type.
-    fn from_json(value: Value) -> Option<Result<Self, Broken>>;
+    /// `None` when the value is of another JSON type.
+    fn from_json(value: Value) -> Option<Result<Self, ValidationError>>;
 }
 
 impl FromJson for bool {
     const EXPECTED: &'static str = "true or false";
 
-    fn from_json(value: Value) -> Option<Result<Self, Broken>> {
+    fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
         value.as_bool().map(Ok)
     }
 }
@@ -30,7 +29,7 @@ macro_rules! from_json_string {
         impl FromJson for $type {
             const EXPECTED: &'static str = "a string";
 
-            fn from_json(value: Value) -> Option<Result<Self, Broken>> {
+            fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
                 match value {
                     Value::String(text) => Some($parse(text)),
                     _ => None,
@@ -47,66 +46,65 @@ from_json_string! {
     PasswordAttempt: PasswordAttempt::parse
 }
 
-/// A field a body has, or may have.
+/// A field of a body. See [`required`], [`optional`] and [`nullable`].
 pub struct Field<P> {
     name: &'static str,
     presence: P,
 }
 
-/// A field that must be there.
+/// A field that must be present.
 pub fn required<T: FromJson>(name: &'static str) -> Field<impl Presence<Value = T>> {
-    Field { name, presence: Required(std::marker::PhantomData) }
+    Field { name, presence: Required(PhantomData) }
 }
 
 /// A field that may be left out: `None`.
 pub fn optional<T: FromJson>(name: &'static str) -> Field<impl Presence<Value = Option<T>>> {
-    Field { name, presence: Optional(std::marker::PhantomData) }
+    Field { name, presence: Optional(PhantomData) }
 }
 
 /// A field that may be left out, `None`, or be null, `Some(None)`.
 pub fn nullable<T: FromJson>(name: &'static str) -> Field<impl Presence<Value = Option<Option<T>>>> {
-    Field { name, presence: Nullable(std::marker::PhantomData) }
+    Field { name, presence: Nullable(PhantomData) }
 }
 
-/// What a field's being left out or null means.
+/// Whether a field may be left out or null.
 pub trait Presence {
-    /// What the field is read into.
     type Value;
 
-    /// Reads the value, `None` if the field was left out.
+    /// `value` is `None` if the field was left out.
     #[doc(hidden)]
-    fn read(&self, value: Option<Value>) -> Result<Self::Value, Fault>;
+    fn parse(&self, value: Option<Value>) -> Result<Self::Value, InvalidField>;
 }
 
-/// What is wrong with one field.
 #[doc(hidden)]
 #[derive(Debug)]
-pub enum Fault {
+pub enum InvalidField {
     Missing,
-    Type(&'static str),
-    Rule(Broken),
+    WrongType { expected: &'static str },
+    InvalidValue(ValidationError),
 }
 
-fn parse<T: FromJson>(value: Value) -> Result<T, Fault> {
-    T::from_json(value).ok_or(Fault::Type(T::EXPECTED))?.map_err(Fault::Rule)
+fn parse<T: FromJson>(value: Value) -> Result<T, InvalidField> {
+    let wrong_type = InvalidField::WrongType { expected: T::EXPECTED };
+    T::from_json(value).ok_or(wrong_type)?.map_err(InvalidField::InvalidValue)
 }
 
-struct Required<T>(std::marker::PhantomData<T>);
-struct Optional<T>(std::marker::PhantomData<T>);
-struct Nullable<T>(std::marker::PhantomData<T>);
+struct Required<T>(PhantomData<T>);
+struct Optional<T>(PhantomData<T>);
+struct Nullable<T>(PhantomData<T>);
 
 impl<T: FromJson> Presence for Required<T> {
     type Value = T;
 
-    fn read(&self, value: Option<Value>) -> Result<T, Fault> {
-        parse(value.ok_or(Fault::Missing)?)
+    fn parse(&self, value: Option<Value>) -> Result<T, InvalidField> {
+        parse(value.ok_or(InvalidField::Missing)?)
     }
 }
 
 impl<T: FromJson> Presence for Optional<T> {
     type Value = Option<T>;
 
-    fn read(&self, value: Option<Value>) -> Result<Option<T>, Fault> {
+    fn parse(&self, value: Option<Value>) -> Result<Option<T>, InvalidField> {
         value.map(parse).transpose()
     }
 }
@@ -114,7 +112,7 @@ impl<T: FromJson> Presence for Optional<T> {
 impl<T: FromJson> Presence for Nullable<T> {
     type Value = Option<Option<T>>;
 
-    fn read(&self, value: Option<Value>) -> Result<Option<Option<T>>, Fault> {
+    fn parse(&self, value: Option<Value>) -> Result<Option<Option<T>>, InvalidField> {
         match value {
             None => Ok(None),
             Some(Value::Null) => Ok(Some(None)),
@@ -123,14 +121,14 @@ impl<T: FromJson> Presence for Nullable<T> {
     }
 }
 
-/// All the fields a body has: a tuple of [`required`], [`optional`] and [`nullable`] ones.
+/// All fields of a body: a tuple of [`required`], [`optional`] and [`nullable`] ones.
 pub trait Fields {
-    /// A tuple of what they are read into.
+    /// The tuple of the parsed values.
     type Values;
 
-    /// Takes the fields out of the object, noting what is wrong with them; `None` when anything is.
+    /// Takes the fields out of the object; `None` when any is invalid.
     #[doc(hidden)]
-    fn read(self, object: &mut Object, faults: &mut Faults) -> Option<Self::Values>;
+    fn parse(self, object: &mut Object, errors: &mut BodyErrors) -> Option<Self::Values>;
 }
 
 macro_rules! fields {
@@ -139,10 +137,10 @@ macro_rules! fields {
             type Values = ($($field::Value,)+);
 
             #[allow(non_snake_case)]
-            fn read(self, object: &mut Object, faults: &mut Faults) -> Option<Self::Values> {
+            fn parse(self, object: &mut Object, errors: &mut BodyErrors) -> Option<Self::Values> {
                 let ($($field,)+) = self;
-                // Every field is read before the first fault counts.
-                $(let $field = faults.note($field.name, $field.presence.read(object.take($field.name)));)+
+                // All fields are parsed before the first error counts.
+                $(let $field = errors.collect($field.name, $field.presence.parse(object.take($field.name)));)+
                 Some(($($field?,)+))
             }
         }
@@ -151,104 +149,39 @@ macro_rules! fields {
 fields! { A B }
 fields! { A B C }
 
-/// What is wrong with a body.
 #[doc(hidden)]
 #[derive(Default)]
-pub struct Faults {
+pub struct BodyErrors {
+    /// 400.
     shape: Vec<String>,
-    rules: Vec<FieldError>,
+    /// 422.
+    values: Vec<FieldError>,
 }
 
-impl Faults {
-    fn note<T>(&mut self, field: &'static str, read: Result<T, Fault>) -> Option<T> {
-        match read {
+impl BodyErrors {
+    fn collect<T>(&mut self, field: &'static str, parsed: Result<T, InvalidField>) -> Option<T> {
+        match parsed {
             Ok(value) => return Some(value),
-            Err(Fault::Missing) => self.shape.push(format!("The field \"{field}\" is missing.")),
-            Err(Fault::Type(expected)) => self.shape.push(format!("The field \"{field}\" must be {expected}.")),
-            Err(Fault::Rule(rule)) => self.rules.push(FieldError { field, detail: rule.to_string() }),
+            Err(InvalidField::Missing) => self.shape.push(format!("The field \"{field}\" is missing.")),
+            Err(InvalidField::WrongType { expected }) => {
+                self.shape.push(format!("The field \"{field}\" must be {expected}."));
+            }
+            Err(InvalidField::InvalidValue(error)) => self.values.push(FieldError { field, detail: error.to_string() }),
         }
         None
     }
 }
 
-/// The members of a JSON object, each name once.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Object(Vec<(String, Value)>);
-
-/// The most fields an object may have: more than any body of ours, and few enough to compare and to name.
-const MAX_FIELDS: usize = 32;
-
-/// Encloses a reason of ours for refusing an object, as the deserialiser passes it on: none of its own has this
-/// character.
-const MARK: char = '\u{1}';
-
-impl Object {
-    /// Reads a body that is a JSON object and nothing else.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
-        serde_json::from_slice(body).map_err(|error| {
-            let reason = error.to_string();
-            Problem::BadBody(match reason.strip_prefix(MARK).and_then(|rest| rest.split_once(MARK)) {
-                Some((ours, _)) => ours.to_owned(),
-                None if error.is_data() => "The body must be a JSON object.".to_owned(),
-                None => {
-                    format!("The body is not valid JSON: see line {}, column {}.", error.line(), error.column())
-                }
-            })
-        })
-    }
-
-    /// Reads the fields; the object may have no others.
-    pub(crate) fn read<F: Fields>(mut self, fields: F) -> Result<F::Values, Problem> {
-        let mut faults = Faults::default();
-        let values = fields.read(&mut self, &mut faults);
-        faults.shape.extend(self.0.iter().map(|(name, _)| format!("The field \"{}\" is unknown.", excerpt(name))));
-        match values {
-            _ if !faults.shape.is_empty() => Err(Problem::BadBody(faults.shape.join(" "))),
-            Some(values) => Ok(values),
-            None => Err(Problem::Unprocessable(faults.rules)),
-        }
-    }
-
-    fn take(&mut self, name: &str) -> Option<Value> {
-        let index = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(index).1)
-    }
-}
-
-/// A name from outside, short enough to be quoted.
-pub(crate) fn excerpt(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(40).collect()
-}
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut members: Vec<(String, Value)> = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    let refuse = |reason: String| A::Error::custom(format_args!("{MARK}{reason}{MARK}"));
-                    if members.iter().any(|(known, _)| *known == name) {
-                        return Err(refuse(format!("The field \"{}\" is given twice.", excerpt(&name))));
-                    }
-                    if members.len() == MAX_FIELDS {
-                        return Err(refuse(format!("The body has more than {MAX_FIELDS} fields.")));
-                    }
-                    members.push((name, value));
-                }
-                Ok(Object(members))
-            }
-        }
-
-        deserializer.deserialize_map(Members)
+/// Parses a body: a JSON object with these fields and no others.
+pub(crate) fn parse_body<F: Fields>(body: &[u8], fields: F) -> Result<F::Values, Problem> {
+    let mut object = Object::parse(body)?;
+    let mut errors = BodyErrors::default();
+    let values = fields.parse(&mut object, &mut errors);
+    errors.shape.extend(object.names().map(|name| format!("The field \"{}\" is unknown.", excerpt(name))));
+    match values {
+        _ if !errors.shape.is_empty() => Err(Problem::BadBody(errors.shape.join(" "))),
+        Some(values) => Ok(values),
+        None => Err(Problem::Unprocessable(errors.values)),
     }
 }
 
@@ -256,10 +189,10 @@ impl<'de> Deserialize<'de> for Object {
 mod tests {
     use super::*;
 
-    type Read = (Title, Option<Option<Description>>, Option<bool>);
+    type Values = (Title, Option<Option<Description>>, Option<bool>);
 
-    fn read(body: impl AsRef<[u8]>) -> Result<Read, Problem> {
-        Object::parse(body.as_ref())?.read((required("title"), nullable("description"), optional("completed")))
+    fn read(body: impl AsRef<[u8]>) -> Result<Values, Problem> {
+        parse_body(body.as_ref(), (required("title"), nullable("description"), optional("completed")))
     }
 
     fn bad_body(body: impl AsRef<[u8]>) -> String {

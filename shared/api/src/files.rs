@@ -1,5 +1,4 @@
-//! Files that are part of a function's binary, and how they are served: whole, compressed, or not at all because the
-//! client has them.
+//! Serving files that are embedded in a function's binary.
 
 use lambda_http::{
     Body,
@@ -11,29 +10,26 @@ use lambda_http::{
     },
 };
 
-use crate::{EntityTag, Problem, Request, Response, response::bare, tagged, unless_known};
+use crate::{EntityTag, Problem, Request, Response, response::with_default_headers, unless_known, with_etag};
 
-/// A file, as `tools/files` puts it into a function.
+/// A file that `tools/files` has embedded.
 #[derive(Debug)]
 pub struct File {
-    /// What it is asked for by; empty for the page.
+    /// Empty for the page.
     pub name: &'static str,
-    /// Its `Content-Type`.
     pub media_type: &'static str,
-    /// A hash of the content, in hexadecimal digits.
+    /// A hash of the content, in hexadecimal.
     pub hash: &'static str,
-    /// What is in it.
     pub content: &'static [u8],
-    /// The same through gzip, unless that would be no shorter.
+    /// The compressed content, if it is shorter.
     pub gzip: Option<&'static [u8]>,
 }
 
-/// The files of a function.
-///
-/// A function that serves files has a library target with nothing in it but
-/// `include!(concat!(env!("OUT_DIR"), "/files.rs"));`, and a build script that calls `files::embed`. Its handler:
+/// The files of a function. Its build script calls `files::embed`, and its `main.rs` has:
 ///
 /// ```ignore
+/// include!(concat!(env!("OUT_DIR"), "/files.rs"));
+///
 /// async fn handle(_: &Static, request: &Request) -> Result<Response, Problem> {
 ///     FILES.serve(request, "default-src 'self'") // 304, 400, 404
 /// }
@@ -42,24 +38,24 @@ pub struct File {
 pub struct Files(pub &'static [File]);
 
 impl Files {
-    /// 200 with the file that is asked for, or 304 when the client has it.
+    /// 200 with the requested file, or 304 when the client has it.
     ///
-    /// The route names it in its `{asset}`, or by its last segment; else the query does, as `asset`, and without that it
-    /// is the page. A page may be asked for with a slash at the end of its path, or with none, and no path leads to its
-    /// files from both: only a reference that is a query alone.
+    /// The name is the path's `{asset}`, the last segment of the path, or the query's `asset`; without any of these it is
+    /// the page. The page uses the query: its own path may end in a slash or not, and no relative path would work from
+    /// both.
     ///
-    /// Clients may keep it, and have to ask whether it has changed before they use it again: a page and what it loads
-    /// are always of one release. `policy` is the `Content-Security-Policy`.
+    /// Clients must revalidate a cached file, so that a page and its assets are of one release. `policy` is the
+    /// `Content-Security-Policy`.
     ///
     /// # Errors
-    /// 404 when there is no such file; 400 for an `If-None-Match` that cannot be read.
+    /// 404 when there is no such file; 400 for a malformed `If-None-Match`.
     pub fn serve(&self, request: &Request, policy: &'static str) -> Result<Response, Problem> {
-        let file = self.asked_for(request).ok_or(Problem::NoSuchFile)?;
+        let file = self.requested(request).ok_or(Problem::NoSuchFile)?;
         let known = request.if_none_match()?;
         Ok(unless_known(file.response(policy, accepts_gzip(request)), known.as_ref()))
     }
 
-    fn asked_for(&self, request: &Request) -> Option<&File> {
+    fn requested(&self, request: &Request) -> Option<&File> {
         let page = || self.0.iter().find(|file| file.name.is_empty());
         let asset = |name: &str| self.0.iter().find(|file| !name.is_empty() && file.name == name);
         if let Some(name) = request.asset_in_path() {
@@ -73,9 +69,9 @@ impl File {
     fn response(&self, policy: &'static str, accepts_gzip: bool) -> Response {
         let mut response = match self.gzip.filter(|_| accepts_gzip) {
             Some(gzip) => {
-                // Another representation, so another tag (RFC 9110, section 8.8.3.3).
+                // Another representation needs another tag (RFC 9110, section 8.8.3.3).
                 let tag = EntityTag::strong(format!("{}-gzip", self.hash));
-                let mut response = tagged(bare(StatusCode::OK, Body::Binary(gzip.to_vec())), tag);
+                let mut response = with_etag(with_default_headers(StatusCode::OK, Body::Binary(gzip.to_vec())), tag);
                 response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
                 response
             }
@@ -84,7 +80,7 @@ impl File {
                     Ok(text) => Body::Text(text.to_owned()),
                     Err(_) => Body::Binary(self.content.to_vec()),
                 };
-                tagged(bare(StatusCode::OK, body), EntityTag::strong(self.hash))
+                with_etag(with_default_headers(StatusCode::OK, body), EntityTag::strong(self.hash))
             }
         };
         let mut set = |name: HeaderName, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -99,7 +95,7 @@ impl File {
     }
 }
 
-/// Whether `Accept-Encoding` (RFC 9110, section 12.5.3) names gzip, or everything, and not with a weight of 0.
+/// Whether `Accept-Encoding` (RFC 9110, section 12.5.3) has `gzip` or `*` with a weight above 0.
 fn accepts_gzip(request: &Request) -> bool {
     let accepts = |coding: &str| {
         request.header("accept-encoding").unwrap_or_default().split(',').find_map(|element| {
@@ -113,8 +109,7 @@ fn accepts_gzip(request: &Request) -> bool {
     accepts("gzip").or(accepts("x-gzip")).or(accepts("*")).unwrap_or(false)
 }
 
-/// Whether a weight (RFC 9110, section 12.4.2: 0 to 1, with up to three digits behind the point) is above 0. What is no
-/// weight is not.
+/// Whether a weight (RFC 9110, section 12.4.2: 0 to 1, with up to three decimals) is above 0; false if it is malformed.
 fn is_above_0(weight: &str) -> bool {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let is_fraction = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
@@ -142,7 +137,7 @@ mod tests {
 
     fn answer(event: serde_json::Value) -> Response {
         let request = request(event);
-        FILES.serve(&request, "default-src 'self'").unwrap_or_else(|problem| problem.respond(&request))
+        FILES.serve(&request, "default-src 'self'").unwrap_or_else(|problem| problem.respond(&request.id))
     }
 
     fn serve(path: &str, headers: serde_json::Value) -> Response {
@@ -155,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_route_or_the_query_names_the_file_whatever_stands_before() {
-        // As at the root, at a stage's address, behind a base path that is left in the path, and one that is not.
+        // At the root, at a stage's URL, behind a base path that is kept in the path, and one that is removed.
         for base in ["", "/", "/dev", "/dev/", "/v1/docs", "/v1/docs/"] {
             for query in ["", "utm=a.png"] {
                 let page = answer(json!({"rawPath": base, "rawQueryString": query}));
@@ -179,17 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_that_was_encoded_is_a_part_of_the_name() {
+    fn an_encoded_slash_is_part_of_the_name() {
         let status = |asset: &str| {
             let event = json!({"rawPath": format!("/web/{asset}"), "pathParameters": {"asset": asset}});
             let request = request(event);
-            FILES.serve(&request, "").unwrap_or_else(|problem| problem.respond(&request)).status()
+            FILES.serve(&request, "").unwrap_or_else(|problem| problem.respond(&request.id)).status()
         };
         assert_eq!([status("a.png"), status("../a.png"), status("x/a.png")], [200, 404, 404]);
     }
 
     #[test]
-    fn who_takes_gzip_gets_gzip() {
+    fn gzip_is_sent_to_clients_that_accept_it() {
         for (accepted, coding) in [
             ("gzip, deflate, br", "gzip"),
             ("br;q=1.0, GZIP;q=0.001", "gzip"),

@@ -1,47 +1,57 @@
-//! The HTTP side of every function: what a request is, what a response is, and how one becomes the other.
+//! The HTTP side of every function: settings, requests, responses, problems, logs. Knows `db`, `auth` and `domain`.
 //!
 //! A function is one row of the contract. Its `main` hands [`serve`] an `async fn` that reads like that row:
 //!
 //! ```no_run
-//! use api::{App, Problem, Request, Response, no_content};
+//! use api::{Authenticated, Problem, Request, Response, no_content};
 //!
-//! async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
-//!     let (caller, task) = app.caller_of_task(request)?; // 401, 400, 403
+//! async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Problem> {
+//!     let (caller, task) = state.caller_and_task(request)?; // 401, 400, 403
 //!     let precondition = request.if_match()?; // 400
-//!     app.db.delete_task(caller, task, &precondition).await?; // 401, 403, 412, 503
+//!     state.db.delete_task(caller, task, &precondition).await?; // 401, 403, 412, 503
 //!     Ok(no_content())
 //! }
 //! ```
 //!
-//! What a function needs to be configured follows from the type of its first argument: [`Open`] has the database
-//! alone, [`App`] verifies tokens as well, only [`Issuer`] holds the key that signs them, [`Keys`] has the public keys
-//! and nothing else, and [`Static`], which is for [`Files`], nothing at all.
+//! The type of the first argument decides which settings the function reads ([`State::SETTINGS`]): [`Public`] has the
+//! database, [`Authenticated`] verifies tokens as well, only [`TokenIssuer`] has the key that signs them, [`Keys`] has the
+//! public keys alone, and [`Static`], for [`Files`], nothing.
 
 mod config;
 mod cursor;
+mod error;
 mod etag;
 mod event;
+mod excerpt;
 mod fields;
 mod files;
 mod log;
 mod metrics;
+mod millis;
+mod object;
+mod parameter_store;
 mod problem;
 #[cfg(test)]
 mod properties;
 mod request;
 mod response;
-mod secrets;
+mod security_event;
 mod serve;
+mod setting;
+mod settings;
 mod state;
 
-pub use config::Error;
-pub use cursor::{read_cursor, write_cursor};
-pub use etag::{EntityTag, Tags, tagged, unless_known};
+pub use cursor::{decode_cursor, encode_cursor};
+pub use error::Error;
+pub use etag::{EntityTag, EntityTags, unless_known, with_etag};
 pub use fields::{Field, Fields, FromJson, nullable, optional, required};
 pub use files::{File, Files};
-pub use log::SecurityEvent;
+pub use metrics::{METRICS, METRICS_NAMESPACE, Metric};
 pub use problem::{FieldError, Problem};
 pub use request::Request;
-pub use response::{Response, cached_for, created, no_content, ok, with_next};
-pub use serve::{Handler, invoke, serve};
-pub use state::{App, Issuer, Keys, Open, State, Static};
+pub use response::{Response, created, no_content, ok, with_max_age, with_next_link};
+pub use security_event::SecurityEvent;
+pub use serve::{BUDGET, Handler, invoke, serve};
+pub use setting::{COMMON_SETTINGS, Setting};
+pub use settings::Settings;
+pub use state::{Authenticated, Keys, Public, State, Static, TokenIssuer};

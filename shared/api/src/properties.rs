@@ -1,13 +1,15 @@
-//! What holds for any input at all, from the event to the answer.
+//! Properties that hold for any event.
 
 use auth::{PublicKeys, SigningKey, TokenLifetime, TokenPolicy, Verifier};
 use domain::{Description, Email, Password, PasswordAttempt, TaskId, Title, UserId};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
-use crate::{Problem, Request, Response, invoke, no_content, nullable, optional, read_cursor, required, write_cursor};
+use crate::{
+    Problem, Request, Response, decode_cursor, encode_cursor, invoke, no_content, nullable, optional, required,
+};
 
-/// JSON of any shape, some of it made of the words the API knows.
+/// Any JSON, some of it made of words that the API uses.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -63,12 +65,12 @@ fn known_word() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
-/// What a member of the gateway's events may hold instead of what it should: null, above all.
-fn instead() -> impl Strategy<Value = Value> {
+/// A replacement for a member of an event: null more often than anything else.
+fn replacement() -> impl Strategy<Value = Value> {
     prop_oneof![2 => Just(Value::Null), 1 => any_json()]
 }
 
-/// The members of the gateway's events, by JSON pointer (RFC 6901).
+/// Members of an event, by JSON pointer (RFC 6901).
 const MEMBERS: [&str; 12] = [
     "/rawPath",
     "/rawQueryString",
@@ -84,12 +86,12 @@ const MEMBERS: [&str; 12] = [
     "/requestContext/http/sourceIp",
 ];
 
-/// An event as the gateway makes it, with anything where a client can put anything.
+/// An event of the gateway, with any values where a client chooses them.
 fn any_event() -> impl Strategy<Value = Value> {
     let text = || prop_oneof![any::<String>(), known_word()];
     let body = prop_oneof![any::<String>(), any_json().prop_map(|json| json.to_string())];
-    let header = (text(), prop_oneof![4 => text().prop_map(Value::from), 1 => instead()]);
-    let replaced = vec((prop::sample::select(&MEMBERS), instead()), 0..3);
+    let header = (text(), prop_oneof![4 => text().prop_map(Value::from), 1 => replacement()]);
+    let replaced = vec((prop::sample::select(&MEMBERS), replacement()), 0..3);
     (text(), text(), vec(header, 0..5), proptest::option::of(body), any::<bool>(), text(), replaced).prop_map(
         |(path, query, headers, body, base64, id, replaced)| {
             let mut event = json!({
@@ -111,7 +113,7 @@ fn any_event() -> impl Strategy<Value = Value> {
     )
 }
 
-/// Every parser there is, in a row: none may hide another's fault.
+/// Runs every parser, so that no error hides another parser's panic.
 async fn parse_all(verifier: &Verifier, request: &Request) -> Result<Response, Problem> {
     let outcomes = [
         request.bearer_token().map_or(Err(Problem::TokenMissing), |token| {
@@ -140,14 +142,15 @@ async fn parse_all(verifier: &Verifier, request: &Request) -> Result<Response, P
 }
 
 impl crate::State for Verifier {
-    async fn start() -> Result<Self, crate::Error> {
+    const SETTINGS: &'static [crate::Setting] = &[];
+
+    async fn new(_: &crate::Settings) -> Result<Self, crate::Error> {
         let policy = TokenPolicy { issuer: "i".into(), audience: "a".into(), lifetime: TokenLifetime::default() };
         let keys: PublicKeys = SigningKey::generate().unwrap().public().to_string().parse().unwrap();
         Ok(Verifier::new(&keys, &policy).unwrap())
     }
 }
 
-/// The answer to an event.
 fn answer(event: &Value) -> Value {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let answer = runtime.block_on(async {
@@ -175,8 +178,8 @@ proptest! {
 
     #[test]
     fn a_cursor_is_read_only_in_the_form_it_is_written_in(text in "[A-Za-z0-9_-]{30,34}|.*") {
-        if let Some(position) = read_cursor(&text) {
-            prop_assert_eq!(write_cursor(position), text);
+        if let Some(position) = decode_cursor(&text) {
+            prop_assert_eq!(encode_cursor(position), text);
         }
     }
 }

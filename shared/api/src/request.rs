@@ -1,38 +1,32 @@
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::OnceLock,
-};
+use std::{collections::HashMap, sync::OnceLock};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use db::ClientAddress;
 use domain::{Precondition, UserId};
 
-use crate::{Fields, Problem, SecurityEvent, Tags, event::Event, fields::Object};
+use crate::{EntityTags, Fields, Problem, SecurityEvent, event::Event, fields::parse_body};
 
-/// The largest body: 64 KiB.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A request as the gateway passed it on.
 pub struct Request {
-    /// The gateway's name for it.
+    /// The gateway's request id.
     pub(crate) id: String,
-    /// Method and path, the path's ids replaced by their names.
+    /// Method and path, with names in place of ids.
     pub(crate) route: String,
     path: String,
     path_parameters: HashMap<String, String>,
     query: String,
     /// By lower-case name.
     headers: HashMap<String, String>,
-    /// `None` when it was said to be base64 and is not.
+    /// `None` when the base64 is invalid.
     body: Option<Vec<u8>>,
-    client: String,
+    client_address: ClientAddress,
     user: OnceLock<UserId>,
     security_event: OnceLock<SecurityEvent>,
 }
 
 impl Request {
-    /// Takes an event apart. `fallback_id` names the request where the gateway did not.
+    /// `fallback_id` is for events without a request id.
     pub(crate) fn new(event: Event, fallback_id: &str) -> Self {
         let route = route(&event);
         let body = event.body.unwrap_or_default();
@@ -44,50 +38,49 @@ impl Request {
             query: event.raw_query_string,
             headers: event.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
             body: if event.is_base64_encoded { BASE64_STANDARD.decode(body).ok() } else { Some(body.into_bytes()) },
-            client: network(&event.source_ip),
+            client_address: ClientAddress::new(&event.source_ip),
             user: OnceLock::new(),
             security_event: OnceLock::new(),
         }
     }
 
-    /// What stands last in the path, as it was sent; empty when nothing does. What comes before it is anybody's guess:
-    /// a stage is in the path, a base path that a proxy has taken off is not.
+    /// The last segment of the path, not decoded. The segments before it vary: a stage is part of the path, a base path that
+    /// a proxy has removed is not.
     pub(crate) fn last_segment(&self) -> &str {
         self.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
     }
 
-    /// The reference, which is relative to the path as the contract writes it, relative to the request's own URL
-    /// (RFC 3986, section 5.2). They differ when there is a slash at its end: it is one segment more.
-    pub(crate) fn relative(&self, reference: &str) -> String {
+    /// A reference relative to the contract's path, made relative to the request's URL (RFC 3986, section 5.2), which has one
+    /// more segment when it ends in a slash.
+    pub fn relative(&self, reference: &str) -> String {
         let slashes = self.path.len() - self.path.trim_end_matches('/').len();
         "../".repeat(slashes) + reference
     }
 
-    /// The file that the route names, where it has an `{asset}`.
+    /// The path's `{asset}`, if the route has one.
     pub(crate) fn asset_in_path(&self) -> Option<&str> {
         self.path_parameters.get("asset").map(String::as_str)
     }
 
-    /// The file that the query names.
     pub(crate) fn asset_in_query(&self) -> Option<String> {
         let mut parameters = form_urlencoded::parse(self.query.as_bytes());
         parameters.find_map(|(name, value)| (name == "asset").then(|| value.into_owned()))
     }
 
-    /// A header, by its lower-case name.
+    /// `name` must be in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// The network address the gateway saw, of IPv6 the /64, which no header can change.
-    pub fn client(&self) -> ClientAddress {
-        ClientAddress(self.client.clone())
+    /// The peer of the gateway, whatever the headers say.
+    pub fn client_address(&self) -> &ClientAddress {
+        &self.client_address
     }
 
-    /// The `Idempotency-Key`, if there is one: 1 to 255 visible ASCII characters.
+    /// The `Idempotency-Key`.
     ///
     /// # Errors
-    /// 400 when it is anything else.
+    /// 400 unless it is 1 to 255 visible ASCII characters.
     pub fn idempotency_key(&self) -> Result<Option<&str>, Problem> {
         match self.header("idempotency-key") {
             Some(key) if !(1..=255).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
@@ -97,42 +90,41 @@ impl Request {
         }
     }
 
-    /// The states that `If-Match` asks for; any will do without it.
+    /// The `If-Match` header; [`Precondition::Any`] without it.
     ///
     /// # Errors
-    /// 400 when it is neither `*` nor a list of entity tags.
+    /// 400 unless it is `*` or a list of entity tags.
     pub fn if_match(&self) -> Result<Precondition, Problem> {
-        Ok(self.tags("If-Match")?.map_or(Precondition::Any, |tags| tags.precondition()))
+        Ok(self.entity_tags("If-Match")?.map_or(Precondition::Any, |tags| tags.precondition()))
     }
 
-    /// What the client has already, by `If-None-Match`.
+    /// The `If-None-Match` header.
     ///
     /// # Errors
-    /// 400 when it is neither `*` nor a list of entity tags.
-    pub fn if_none_match(&self) -> Result<Option<Tags>, Problem> {
-        self.tags("If-None-Match")
+    /// 400 unless it is `*` or a list of entity tags.
+    pub fn if_none_match(&self) -> Result<Option<EntityTags>, Problem> {
+        self.entity_tags("If-None-Match")
     }
 
-    fn tags(&self, name: &'static str) -> Result<Option<Tags>, Problem> {
+    fn entity_tags(&self, name: &'static str) -> Result<Option<EntityTags>, Problem> {
         let value = self.header(&name.to_ascii_lowercase());
-        value.map(|text| Tags::parse(text).ok_or(Problem::bad_tags(name))).transpose()
+        value.map(|text| EntityTags::parse(text).ok_or(Problem::bad_tags(name))).transpose()
     }
 
-    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1), if there is one.
+    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1).
     pub(crate) fn bearer_token(&self) -> Option<&str> {
         let (scheme, token) = self.header("authorization")?.trim().split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
-    /// An id in the path.
     pub(crate) fn path_id<T>(&self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Problem> {
         self.path_parameters.get(name).and_then(|text| parse(text)).ok_or(Problem::BadPath(name))
     }
 
-    /// The parameters of the query string, in the order of their names.
+    /// The values of the query parameters, in the order of `names`.
     ///
     /// # Errors
-    /// 400 when there is one of another name, one given twice, or a U+0000.
+    /// 400 for an unknown or repeated parameter, and for U+0000.
     pub fn query<const N: usize>(&self, names: [&'static str; N]) -> Result<[Option<String>; N], Problem> {
         let mut values = [const { None }; N];
         for (name, value) in form_urlencoded::parse(self.query.as_bytes()) {
@@ -149,10 +141,10 @@ impl Request {
         Ok(values)
     }
 
-    /// The fields of the body, a JSON object.
+    /// The fields of the JSON body.
     ///
     /// # Errors
-    /// 415, 413, 400 and 422, as the contract's section on bodies has them.
+    /// 415, 413, 400, 422: see "Bodies" in the contract.
     pub fn json<F: Fields>(&self, fields: F) -> Result<F::Values, Problem> {
         let media_type = self.header("content-type").unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
@@ -163,21 +155,20 @@ impl Request {
         if body.len() > MAX_BODY_BYTES {
             return Err(Problem::BodyTooLarge);
         }
-        Object::parse(body)?.read(fields)
+        parse_body(body, fields)
     }
 
-    /// Remembers whose request it is, for its log line.
-    pub fn note_user(&self, user: UserId) {
+    /// Records the user, for the request's log line.
+    pub fn record_user(&self, user: UserId) {
         self.user.get_or_init(|| user);
     }
 
-    /// Whose request it is, as far as that has been found out.
     pub(crate) fn user(&self) -> Option<UserId> {
         self.user.get().copied()
     }
 
-    /// Remembers what the request did, for its log line: problems are events without this, successes are not.
-    pub fn note_event(&self, event: SecurityEvent) {
+    /// Records what a successful request did, for its log line. Problems have their events without this.
+    pub fn record_event(&self, event: SecurityEvent) {
         self.security_event.get_or_init(|| event);
     }
 
@@ -186,8 +177,7 @@ impl Request {
     }
 }
 
-/// Method and path, the ids in it by their names: the gateway's own name for the route, or, under the local emulator,
-/// which has none, the path with the ids replaced.
+/// The gateway's route key. The local emulator sends none: then the method and the path, with names in place of ids.
 fn route(event: &Event) -> String {
     if !["", "$default"].contains(&event.route_key.as_str()) {
         return event.route_key.clone();
@@ -196,17 +186,6 @@ fn route(event: &Event) -> String {
         if value.is_empty() { path } else { path.replace(value, &format!("{{{name}}}")) }
     });
     format!("{} {path}", event.method)
-}
-
-/// The network a client is counted under: of IPv6 the /64, within which a client has addresses at will.
-fn network(address: &str) -> String {
-    match address.parse() {
-        Ok(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        _ => address.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -231,7 +210,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_reference_leads_to_the_same_place_from_a_path_with_slashes_at_its_end() {
+    fn a_relative_reference_allows_for_slashes_at_the_end_of_the_path() {
         for (path, reference) in [
             ("/users/signup", "1"),
             ("/dev/users/signup", "1"),
@@ -244,7 +223,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_route_names_ids_instead_of_showing_them() {
+    fn the_route_has_names_in_place_of_ids() {
         let request = request(serde_json::json!({
             "rawPath": "/users/u-1/tasks/t-1",
             "pathParameters": {"user_id": "u-1", "task_id": "t-1"},
@@ -254,7 +233,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_gateways_name_for_a_route_holds_nothing_that_a_client_wrote() {
+    fn the_gateways_route_key_is_preferred_because_it_holds_no_client_data() {
         let request = request(serde_json::json!({
             "routeKey": "GET /users/{user_id}",
             "rawPath": "/users/ada@example.com",
@@ -264,17 +243,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_client_is_counted_by_its_address_and_of_ipv6_by_its_network() {
-        let client = |ip: &str| request(serde_json::json!({"requestContext": {"http": {"sourceIp": ip}}})).client().0;
-        assert_eq!(client("192.0.2.1"), "192.0.2.1");
-        assert_eq!(client("2001:db8:0:1:a:b:c:d"), "2001:db8:0:1::/64");
-        assert_eq!(client("2001:DB8:0:1::"), client("2001:db8::1:0:0:0:1"));
-        assert_ne!(client("2001:db8:0:1::"), client("2001:db8:0:2::"));
-        assert_eq!(client(""), "");
-    }
-
-    #[test]
-    fn an_event_with_nothing_in_it_is_a_request() {
+    fn an_empty_event_is_a_request() {
         assert_eq!(request(serde_json::json!({})).id, "fallback");
         for no_event in [serde_json::json!(null), serde_json::json!([{"requestContext": {"requestId": "r"}}])] {
             assert_eq!(request(no_event).id, "fallback");

@@ -10,19 +10,18 @@ use lambda_http::{Body, LambdaEvent, aws_lambda_events::apigw::ApiGatewayV2httpR
 
 use crate::{Error, Problem, Request, Response, State, event::Event, log};
 
-/// How long a request may take. Shorter than the function's timeout, which is shorter than the gateway's 30 s; long
-/// enough to sit out a restart of the database.
-const BUDGET: Duration = Duration::from_secs(11);
+/// The time budget of a request: shorter than the function's timeout, which is shorter than the gateway's 30 s, and long
+/// enough for a restart of the database.
+pub const BUDGET: Duration = Duration::from_secs(11);
 
-// Three attempts to connect that hang leave time for a statement.
-const _: () = assert!(BUDGET.as_millis() > 3 * db::CONNECT.as_millis() + db::STATEMENT_TIMEOUT.as_millis());
+// Time for a statement is left after three attempts to connect time out.
+const _: () = assert!(BUDGET.as_millis() > 3 * db::CONNECT_TIMEOUT.as_millis() + db::STATEMENT_TIMEOUT.as_millis());
 
-/// What is kept back from Lambda's own deadline to send an answer.
+/// Reserved before Lambda's deadline, to send the answer.
 const RESERVE: Duration = Duration::from_millis(500);
 
-/// An `async fn(&State, &Request) -> Result<Response, Problem>`: what every function is.
+/// An `async fn(&State, &Request) -> Result<Response, Problem>`.
 pub trait Handler<'a, S: 'a>: Fn(&'a S, &'a Request) -> Self::Answer + Copy + Send + Sync + 'static {
-    /// What the `async fn` returns.
     type Answer: Future<Output = Result<Response, Problem>> + Send;
 }
 
@@ -34,13 +33,12 @@ where
     type Answer = A;
 }
 
-/// Starts the function and answers requests until Lambda ends it.
+/// Starts the function and serves requests until Lambda shuts it down.
 ///
-/// Every invocation succeeds, as far as Lambda can tell: what goes wrong is an answer, never an invocation error,
-/// which would give the client the gateway's own.
+/// A failure is an error response, never an invocation error, for which the gateway would send a response of its own.
 ///
 /// # Errors
-/// A setting that is missing or of no use, or the end of the Lambda runtime.
+/// A setting that is missing or invalid, or the end of the Lambda runtime.
 pub async fn serve<S, H>(handle: H) -> Result<(), Error>
 where
     S: State,
@@ -58,10 +56,10 @@ where
     lambda_runtime::run_concurrent(service).await.map_err(|error| Error::Runtime(error.to_string()))
 }
 
-/// What [`serve`] does with one event, given and returned as JSON: for those who have no Lambda runtime around them.
+/// Serves one event without the Lambda runtime, for tests. Event and answer are JSON.
 ///
 /// # Errors
-/// The JSON is not that of a gateway's event.
+/// `event` is not JSON.
 pub async fn invoke<S, H>(state: &S, handle: H, event: &[u8]) -> Result<Vec<u8>, serde_json::Error>
 where
     S: State,
@@ -77,7 +75,7 @@ where
     H: for<'a> Handler<'a, S>,
 {
     let deadline = Instant::now() + budget;
-    for_the_gateway(respond(state, &Request::new(event, id), handle, deadline).await)
+    to_gateway_response(respond(state, &Request::new(event, id), handle, deadline).await)
 }
 
 async fn respond<S, H>(state: &S, request: &Request, handle: H, deadline: Instant) -> Response
@@ -86,19 +84,19 @@ where
     H: for<'a> Handler<'a, S>,
 {
     let started = Instant::now();
-    let work = AssertUnwindSafe(async { handle(state, request).await }).catch_unwind();
-    let (outcome, usage) = db::within(deadline, work).await;
+    let handled = AssertUnwindSafe(async { handle(state, request).await }).catch_unwind();
+    let (outcome, usage) = db::with_deadline(deadline, handled).await;
     let (response, problem) = match outcome.unwrap_or_else(|_| Err(Problem::Internal("panic".to_owned()))) {
         Ok(response) => (response, None),
-        Err(problem) => (problem.respond(request), Some(problem)),
+        Err(problem) => (problem.respond(&request.id), Some(problem)),
     };
     log::request(request, response.status(), problem.as_ref(), started.elapsed(), usage);
     response
 }
 
-/// How long a request may take, with Lambda's own deadline in milliseconds since 1970.
+/// A request's budget. `deadline` is Lambda's, in milliseconds since 1970.
 ///
-/// One that has passed is none: `cargo lambda watch` sends the same number with every request.
+/// A deadline in the past is ignored: `cargo lambda watch` sends the same one with every request.
 fn budget(deadline: u64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     match Duration::from_millis(deadline).checked_sub(now) {
@@ -107,8 +105,7 @@ fn budget(deadline: u64) -> Duration {
     }
 }
 
-/// The form the gateway takes an answer in.
-fn for_the_gateway(response: Response) -> ApiGatewayV2httpResponse {
+fn to_gateway_response(response: Response) -> ApiGatewayV2httpResponse {
     let (parts, body) = response.into_parts();
     let mut answer = ApiGatewayV2httpResponse::default();
     answer.is_base64_encoded = matches!(body, Body::Binary(_));
@@ -158,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_problem_says_when_to_come_back_in_whole_seconds() {
+    async fn retry_after_is_in_whole_seconds() {
         async fn throttles((): &(), _: &Request) -> Result<Response, Problem> {
             Err(Problem::TooManyAttempts(Duration::from_millis(1_001)))
         }
@@ -168,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_answer_has_the_form_the_gateway_takes() {
-        let answer = for_the_gateway(crate::created(&request(json!({})), "1", &json!({"id": 1})));
+        let answer = to_gateway_response(crate::created("1", &json!({"id": 1})));
         let answer = serde_json::to_value(answer).unwrap();
         assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(201), &json!(r#"{"id":1}"#)));
         assert_eq!(answer["headers"]["location"], "1");
@@ -176,7 +173,7 @@ mod tests {
         assert_eq!(answer["headers"]["x-content-type-options"], "nosniff");
         assert_eq!(answer["isBase64Encoded"], false);
 
-        let binary = for_the_gateway(Response::new(Body::Binary(b"\x1f\x8b".to_vec())));
+        let binary = to_gateway_response(Response::new(Body::Binary(b"\x1f\x8b".to_vec())));
         let binary = serde_json::to_value(binary).unwrap();
         assert_eq!((&binary["body"], &binary["isBase64Encoded"]), (&json!("H4s="), &json!(true)));
     }
@@ -187,6 +184,6 @@ mod tests {
         let budget_of_3_s = budget(now + 3_000);
         assert!(budget_of_3_s > Duration::from_secs(2) && budget_of_3_s <= Duration::from_millis(2_500));
         assert_eq!(budget(now + 60_000), BUDGET);
-        assert_eq!(budget(600_000), BUDGET, "a number that is no deadline");
+        assert_eq!(budget(600_000), BUDGET, "a deadline in the past");
     }
 }

@@ -1,117 +1,131 @@
-use auth::{PublicKeys, Signer, Verifier};
+use auth::{Caller, PublicKeys, Signer, Verifier};
 use db::Database;
-use domain::{Caller, TaskId, UserId};
+use domain::{TaskId, UserId};
 
 use crate::{
     Error, Problem, Request,
-    config::{database, parse, token_policy, unusable},
-    secrets,
+    config::{database, signer, verifier},
+    setting::{
+        DATABASE_CA_FILE, DATABASE_URL, JWT_AUDIENCE, JWT_ISSUER, JWT_PUBLIC_KEYS, JWT_SIGNING_KEY, Setting,
+        TOKEN_LIFETIME_SECONDS,
+    },
+    settings::Settings,
 };
 
-/// What a function holds from its start on. Each kind reads the settings it needs, and no others.
+/// What a function keeps between requests.
 pub trait State: Send + Sync + Sized + 'static {
-    /// Reads the settings and opens the connection.
-    fn start() -> impl Future<Output = Result<Self, Error>> + Send;
-}
+    /// The settings it reads when it starts. A function is given these and no others.
+    const SETTINGS: &'static [Setting];
 
-/// For a route without a token.
-pub struct Open {
-    /// The database.
-    pub db: Database,
-}
+    fn new(settings: &Settings) -> impl Future<Output = Result<Self, Error>> + Send;
 
-impl State for Open {
-    async fn start() -> Result<Self, Error> {
-        let [url] = secrets::read(["DATABASE_URL"]).await?;
-        Ok(Self { db: database(&url).await? })
+    /// Loads the settings, and starts with them.
+    fn start() -> impl Future<Output = Result<Self, Error>> + Send {
+        async { Self::new(&Settings::load(Self::SETTINGS).await?).await }
     }
 }
 
-/// For the one route that mints tokens.
-pub struct Issuer {
-    /// The database.
+/// For routes without a token.
+pub struct Public {
     pub db: Database,
-    /// Mints tokens with the private key.
+}
+
+impl State for Public {
+    const SETTINGS: &'static [Setting] = &[DATABASE_URL, DATABASE_CA_FILE];
+
+    async fn new(settings: &Settings) -> Result<Self, Error> {
+        Ok(Self { db: database(settings).await? })
+    }
+}
+
+/// For the route that issues tokens: the only state with the private key.
+pub struct TokenIssuer {
+    pub db: Database,
     pub signer: Signer,
 }
 
-impl State for Issuer {
-    async fn start() -> Result<Self, Error> {
-        let [url, key] = secrets::read(["DATABASE_URL", "JWT_SIGNING_KEY"]).await?;
-        let signer = Signer::new(&parse("JWT_SIGNING_KEY", &key)?, token_policy()?)
-            .map_err(|reason| unusable("JWT_SIGNING_KEY", reason))?;
-        Ok(Self { db: database(&url).await?, signer })
+impl State for TokenIssuer {
+    const SETTINGS: &'static [Setting] =
+        &[DATABASE_URL, DATABASE_CA_FILE, JWT_SIGNING_KEY, JWT_ISSUER, JWT_AUDIENCE, TOKEN_LIFETIME_SECONDS];
+
+    async fn new(settings: &Settings) -> Result<Self, Error> {
+        let signer = signer(settings)?;
+        Ok(Self { db: database(settings).await?, signer })
     }
 }
 
-/// For a route that asks for a token.
-pub struct App {
-    /// The database.
+/// For routes that require a token.
+pub struct Authenticated {
     pub db: Database,
     verifier: Verifier,
 }
 
-impl State for App {
-    async fn start() -> Result<Self, Error> {
-        let [url, keys] = secrets::read(["DATABASE_URL", "JWT_PUBLIC_KEYS"]).await?;
-        let verifier = Verifier::new(&parse("JWT_PUBLIC_KEYS", &keys)?, &token_policy()?)
-            .map_err(|reason| unusable("JWT_PUBLIC_KEYS", reason))?;
-        Ok(Self { db: database(&url).await?, verifier })
+impl State for Authenticated {
+    const SETTINGS: &'static [Setting] =
+        &[DATABASE_URL, DATABASE_CA_FILE, JWT_PUBLIC_KEYS, JWT_ISSUER, JWT_AUDIENCE, TOKEN_LIFETIME_SECONDS];
+
+    async fn new(settings: &Settings) -> Result<Self, Error> {
+        let verifier = verifier(settings)?;
+        Ok(Self { db: database(settings).await?, verifier })
     }
 }
 
-/// For the route that publishes the public keys. It has no database.
+impl Authenticated {
+    /// The caller, on a path that names a user: the first three checks of the contract, in its order. Whether the token
+    /// has been revoked is decided by the statement that serves the request.
+    ///
+    /// # Errors
+    /// 401 without a valid token, 400 when the path's id is no UUID, 403 when it is another user's.
+    pub fn caller(&self, request: &Request) -> Result<Caller, Problem> {
+        let caller = self.verify(request)?;
+        check_user(&caller, request.path_id("user_id", UserId::parse)?)?;
+        Ok(caller)
+    }
+
+    /// As [`Authenticated::caller`], on a path that names a task as well.
+    ///
+    /// # Errors
+    /// As [`Authenticated::caller`]. A task id that is no UUID comes before another user's id.
+    pub fn caller_and_task(&self, request: &Request) -> Result<(Caller, TaskId), Problem> {
+        let caller = self.verify(request)?;
+        let user = request.path_id("user_id", UserId::parse)?;
+        let task = request.path_id("task_id", TaskId::parse)?;
+        check_user(&caller, user)?;
+        Ok((caller, task))
+    }
+
+    fn verify(&self, request: &Request) -> Result<Caller, Problem> {
+        let token = request.bearer_token().ok_or(Problem::TokenMissing)?;
+        let caller = self.verifier.verify(token).map_err(|_| Problem::TokenInvalid)?;
+        request.record_user(caller.user());
+        Ok(caller)
+    }
+}
+
+fn check_user(caller: &Caller, user: UserId) -> Result<(), Problem> {
+    if caller.user() == user { Ok(()) } else { Err(Problem::NotTheCaller) }
+}
+
+/// For the route that publishes the public keys.
 pub struct Keys {
-    /// The keys whose tokens are accepted.
     pub public: PublicKeys,
 }
 
 impl State for Keys {
-    async fn start() -> Result<Self, Error> {
-        let [keys] = secrets::read(["JWT_PUBLIC_KEYS"]).await?;
-        Ok(Self { public: parse("JWT_PUBLIC_KEYS", &keys)? })
+    const SETTINGS: &'static [Setting] = &[JWT_PUBLIC_KEYS];
+
+    async fn new(settings: &Settings) -> Result<Self, Error> {
+        Ok(Self { public: settings.parse_secret(JWT_PUBLIC_KEYS)? })
     }
 }
 
-/// For routes that serve files: there is nothing to read, and nothing to wait for.
+/// For routes that serve files.
 pub struct Static;
 
 impl State for Static {
-    async fn start() -> Result<Self, Error> {
+    const SETTINGS: &'static [Setting] = &[];
+
+    async fn new(_: &Settings) -> Result<Self, Error> {
         Ok(Self)
-    }
-}
-
-impl App {
-    /// Who is calling, on a path that names a user: the first three checks of the contract, in its order. Whether
-    /// the token still holds is left to the statement that serves the request.
-    ///
-    /// # Errors
-    /// 401 without a good token, 400 when the path holds no id, 403 when it holds another user's.
-    pub fn caller(&self, request: &Request) -> Result<Caller, Problem> {
-        let caller = self.verified(request)?;
-        Self::in_own_place(caller, request.path_id("user_id", UserId::parse)?)
-    }
-
-    /// As [`App::caller`], on a path that names a task as well.
-    ///
-    /// # Errors
-    /// As [`App::caller`]: a path id that is no UUID comes before another user's id.
-    pub fn caller_of_task(&self, request: &Request) -> Result<(Caller, TaskId), Problem> {
-        let caller = self.verified(request)?;
-        let user = request.path_id("user_id", UserId::parse)?;
-        let task = request.path_id("task_id", TaskId::parse)?;
-        Ok((Self::in_own_place(caller, user)?, task))
-    }
-
-    fn verified(&self, request: &Request) -> Result<Caller, Problem> {
-        let token = request.bearer_token().ok_or(Problem::TokenMissing)?;
-        let caller = self.verifier.verify(token).map_err(|_| Problem::TokenInvalid)?;
-        request.note_user(caller.user);
-        Ok(caller)
-    }
-
-    fn in_own_place(caller: Caller, user: UserId) -> Result<Caller, Problem> {
-        if caller.user == user { Ok(caller) } else { Err(Problem::NotTheCaller) }
     }
 }

@@ -10,32 +10,31 @@ use jsonwebtoken::{
     jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash},
 };
 
-/// What is no key of ours. Its text names no part of the key.
+/// The message never quotes the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an Ed25519 key: 32 bytes in base64url without padding (RFC 8037) are expected")]
 pub struct InvalidKey;
 
-/// A private Ed25519 key, written as the `d` of RFC 8037. Whoever holds it can mint tokens.
+/// A private Ed25519 key, written as the `d` of RFC 8037. Whoever holds it can issue tokens.
 pub struct SigningKey(Ed25519KeyPair);
 
 impl SigningKey {
-    /// Makes a new key from the operating system's randomness.
+    /// Generates a key from the operating system's random numbers.
     ///
     /// # Errors
-    /// [`InvalidKey`] when there is no randomness to be had.
+    /// [`InvalidKey`] when the random number generator fails.
     pub fn generate() -> Result<Self, InvalidKey> {
         Ed25519KeyPair::generate().map(Self).map_err(|_| InvalidKey)
     }
 
-    /// The key that verifies what this one signs.
     pub fn public(&self) -> PublicKey {
         PublicKey(BASE64_URL_SAFE_NO_PAD.encode(self.0.public_key()))
     }
 
-    /// The key in the notation [`SigningKey::from_str`] reads, to be stored where secrets are.
+    /// The secret form, which [`SigningKey::from_str`] parses.
     ///
     /// # Errors
-    /// [`InvalidKey`] when the library will not hand it out.
+    /// [`InvalidKey`] when the library does not export the key.
     pub fn to_secret(&self) -> Result<String, InvalidKey> {
         let seed = self.0.seed().and_then(|seed| seed.as_be_bytes()).map_err(|_| InvalidKey)?;
         Ok(BASE64_URL_SAFE_NO_PAD.encode(seed.as_ref()))
@@ -65,10 +64,7 @@ impl PublicKey {
         DecodingKey::from_ed_components(&self.0).map_err(|_| InvalidKey)
     }
 
-    /// The name a token's header calls the key by: its thumbprint (RFC 7638), so that the two cannot disagree.
-    ///
-    /// # Errors
-    /// [`InvalidKey`] when the library cannot hash it.
+    /// The `kid` of a token's header: the key's thumbprint (RFC 7638).
     pub(crate) fn id(&self) -> Result<String, InvalidKey> {
         self.jwk()?.thumbprint(ThumbprintHash::SHA256).map_err(|_| InvalidKey)
     }
@@ -95,16 +91,16 @@ impl fmt::Display for PublicKey {
     }
 }
 
-/// The public keys whose tokens are accepted, separated by commas: several, so that a new key can be accepted
-/// everywhere before the first token is signed with it, and an old one until its last token has expired.
+/// The public keys whose tokens are accepted, separated by commas. For a rotation there are two: the new key is accepted
+/// everywhere before the first token is signed with it, and the old one until its last token has expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKeys(pub(crate) Vec<PublicKey>);
 
 impl PublicKeys {
-    /// The keys as others read them: a JSON Web Key Set (RFC 7517, section 5).
+    /// A JSON Web Key Set (RFC 7517, section 5).
     ///
     /// # Errors
-    /// [`InvalidKey`] when the library will not take one.
+    /// [`InvalidKey`] when the library rejects a key.
     pub fn to_jwks(&self) -> Result<JwkSet, InvalidKey> {
         let published = |key: &PublicKey| {
             let mut jwk = key.jwk()?;
@@ -151,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_key_says_what_it_is_for_and_nothing_secret() {
+    fn a_published_key_has_its_use_and_no_secret() {
         let key = SigningKey::generate().unwrap();
         let set = PublicKeys(vec![key.public()]).to_jwks().unwrap();
         assert_eq!(
@@ -164,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_32_bytes_is_no_key() {
+    fn a_key_of_another_length_is_refused() {
         for text in ["", "AAAA", "not base64!", &"A".repeat(44)] {
             assert!(text.parse::<SigningKey>().is_err(), "{text:?}");
             assert!(text.parse::<PublicKey>().is_err(), "{text:?}");

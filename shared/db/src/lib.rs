@@ -1,32 +1,40 @@
-//! The database: one connection, and one function per statement. All SQL of the product is here.
+//! The database: one connection, and one function per statement. All SQL of the product is here. Knows `auth` and
+//! `domain`.
 //!
-//! Between us and PostgreSQL stands a *transaction pooler*, and everything here follows from that. Only unnamed
-//! statements are sent, each in one round trip, because a named one may meet another process's of the same name.
-//! There is no session state. A request is served by one statement, which finds out whether the token still holds
-//! and whose the row is, and does the work, all at once: its result says which of *done*, *not yours* and *token
-//! dead* it was.
+//! Between the functions and PostgreSQL is a *transaction pooler*, so statements are unnamed (a named one could be another
+//! process's), each takes one round trip, and there is no session state. A request is served by one statement, which
+//! checks the token's version and the owner and does the work: its result tells *done*, *no such row* and *token
+//! revoked* apart.
 //!
-//! A statement that failed may have been carried out all the same, when only its answer was lost. So every
-//! statement can be repeated: inserts carry their id, updates set values, and a repeated delete that finds nothing
-//! has found what it wanted. [`Database`] repeats them, within the request's deadline.
+//! A statement may have been executed although its answer was lost. So every statement is idempotent, and [`Database`]
+//! retries it until the request's deadline: inserts carry their id, updates set values, and a retried delete that finds
+//! nothing has succeeded.
 //!
-//! An attempt that is given up is over. Every write carries a moment after which it does nothing, the functions' role
-//! has limits on how long a statement runs, and a socket that is given up is reset. So what the network delivers late
-//! cannot undo what was acknowledged since.
+//! An abandoned attempt never takes effect later: every write carries an expiry, the functions' role has a
+//! `statement_timeout`, and a socket is reset when it is closed. So nothing that the network delivers late can undo what
+//! was acknowledged since.
+//!
+//! [`Database::sign_in`] and [`Database::reauthenticate`] are the only ways to check a password. Both throttle.
 
+mod circuit_breaker;
+mod client_address;
 mod clock;
 mod config;
 mod connection;
+mod database;
 mod error;
+mod failure;
+mod password_check;
 pub mod pooler;
 mod retry;
-mod signin;
+mod signin_failures;
 mod tasks;
 mod users;
 
+pub use client_address::ClientAddress;
 pub use config::{Config, ConnectError, Driver, InvalidConfig};
-pub use connection::{Database, Renew};
+pub use database::{Database, Renew};
 pub use error::{Constraint, Error};
-pub use retry::{CHECK_INTERVAL, CONNECT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, Usage, within};
-pub use signin::{Account, ClientAddress, SigninState};
+pub use password_check::{Reauthenticated, SignedIn};
+pub use retry::{CHECK_INTERVAL, CONNECT_TIMEOUT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, Usage, with_deadline};
 pub use tasks::Created;

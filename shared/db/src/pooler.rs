@@ -1,23 +1,23 @@
-//! Neon's two names for one endpoint: `ep-x.REGION.aws.neon.tech` is the server itself, `ep-x-pooler.REGION.…` the
-//! pooler in front of it ([Neon's documentation](https://neon.com/docs/connect/connection-pooling)).
+//! Neon's two host names for one endpoint: `ep-x.REGION.aws.neon.tech` is the server, `ep-x-pooler.REGION.…` the pooler
+//! in front of it ([Neon's documentation](https://neon.com/docs/connect/connection-pooling)).
 
 const SUFFIX: &str = "-pooler";
 
-/// The direct host behind a pooled one; `None` when the host is no pooler's.
+/// The direct host of a pooled one; `None` when the host is not a pooler's.
 pub fn direct(host: &str) -> Option<String> {
     let (first, rest) = split(host);
     let name = first.len().checked_sub(SUFFIX.len()).and_then(|at| first.split_at_checked(at))?;
     name.1.eq_ignore_ascii_case(SUFFIX).then(|| format!("{}{rest}", name.0))
 }
 
-/// The pooled host before a direct one of Neon's; `None` when the host is a pooler's already, or not Neon's.
+/// The pooled host of a direct one; `None` when the host is a pooler's already, or not Neon's.
 pub fn pooled(host: &str) -> Option<String> {
     let (first, rest) = split(host);
     let is_neons = rest.to_ascii_lowercase().ends_with(".neon.tech");
     (is_neons && direct(host).is_none()).then(|| format!("{first}{SUFFIX}{rest}"))
 }
 
-/// The first label, and the rest with its dot.
+/// The first label, and the rest with its leading dot.
 fn split(host: &str) -> (&str, &str) {
     host.split_at(host.find('.').unwrap_or(host.len()))
 }
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_has_two_names_and_each_leads_to_the_other() {
+    fn the_two_names_of_an_endpoint_are_converted_into_each_other() {
         for (plain, pooler) in [
             ("ep-calm-sea-123456.eu-central-1.aws.neon.tech", "ep-calm-sea-123456-pooler.eu-central-1.aws.neon.tech"),
             ("EP-CALM-SEA.NEON.TECH", "EP-CALM-SEA-pooler.NEON.TECH"),
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pooler_is_told_by_its_first_label_alone() {
+    fn only_the_first_label_marks_a_pooler() {
         for host in ["db.my-pooler.example", "pooler.example", "localhost", "", "é-pooleré.example"] {
             assert_eq!(direct(host), None, "{host}");
         }

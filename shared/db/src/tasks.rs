@@ -1,19 +1,19 @@
-//! The statements on `tasks`. Each begins with the caller's account, found only while the token holds: without a caller
-//! the token is dead, and a caller without a task has no such task.
+//! The statements on `tasks`. Each starts from the caller's account at the token's version: no account means that the token
+//! was revoked, and an account without a row that there is no such task.
 
+use auth::Caller;
 use domain::{
-    Caller, Description, NewTask, Page, PageRequest, Position, Precondition, RequestHash, Task, TaskChanges, TaskId,
-    Title,
+    Description, NewTask, Page, PageRequest, Position, Precondition, RequestHash, Task, TaskChanges, TaskId, Title,
+    TokenVersion,
 };
 use tokio_postgres::{Row, types::Type};
 
 use crate::{Database, Error};
 
-/// A task that was asked for, and whether asking created it.
+/// The result of [`Database::create_task`].
 pub enum Created {
-    /// It is new.
     New(Task),
-    /// It was there: the same id was created before.
+    /// The id was created before, by the same request.
     Found(Task),
 }
 
@@ -21,9 +21,9 @@ impl Database {
     /// The caller's tasks, newest first.
     ///
     /// # Errors
-    /// [`Error::TokenDead`].
+    /// [`Error::TokenRevoked`].
     pub async fn list_tasks(&self, caller: Caller, request: PageRequest) -> Result<Page, Error> {
-        // One more than the page holds is read: it says that there is a next page.
+        // One more than the page holds is read, to know whether there is a next page.
         let sql = "
             SELECT task.*
             FROM users
@@ -38,13 +38,14 @@ impl Database {
             ) AS task ON true
             WHERE users.id = $1 AND users.token_version = $2
             ORDER BY task.created_at DESC, task.id DESC";
+        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
         let size = usize::from(request.size.get());
         let rows = self
             .read(
                 sql,
                 &[
-                    (caller.user.as_uuid(), Type::UUID),
-                    (&caller.token_version.0, Type::INT4),
+                    (user.as_uuid(), Type::UUID),
+                    (&version, Type::INT4),
                     (&request.completed, Type::BOOL),
                     (&request.after.map(|after| *after.created_at.as_utc()), Type::TIMESTAMP),
                     (&request.after.map(|after| *after.id.as_uuid()), Type::UUID),
@@ -53,7 +54,7 @@ impl Database {
             )
             .await?;
         if rows.is_empty() {
-            return Err(Error::TokenDead);
+            return Err(Error::TokenRevoked);
         }
         let mut tasks = rows.iter().filter_map(|row| task(row).transpose()).collect::<Result<Vec<_>, _>>()?;
         let more = tasks.len() > size;
@@ -62,10 +63,10 @@ impl Database {
         Ok(Page { tasks, next })
     }
 
-    /// Creates a task, or finds the one that was created under its id before, by the same request.
+    /// Creates a task, or finds the one that the same request has created before.
     ///
     /// # Errors
-    /// [`Error::TokenDead`]; [`Error::KeyReused`] when another request created it.
+    /// [`Error::TokenRevoked`]; [`Error::KeyReused`] when another request has created it.
     pub async fn create_task(&self, caller: Caller, new: &NewTask) -> Result<Created, Error> {
         let sql = "
             WITH caller AS (
@@ -82,15 +83,16 @@ impl Database {
             )
             SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
             FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true";
-        // When the same id is being created elsewhere, the insert waits for it and does nothing, but the statement
-        // began too early to see the other's row. Then it is sent once more.
+        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+        // The insert waits for a concurrent one of the same id and then does nothing, but the statement's snapshot is too
+        // old to see the other's row. Then it is sent again.
         for _ in 0..2 {
             let (row, _) = self
                 .write(
                     sql,
                     &[
-                        (caller.user.as_uuid(), Type::UUID),
-                        (&caller.token_version.0, Type::INT4),
+                        (user.as_uuid(), Type::UUID),
+                        (&version, Type::INT4),
                         (new.id.as_uuid(), Type::UUID),
                         (&new.title.as_str(), Type::TEXT),
                         (&new.description.as_ref().map(Description::as_str), Type::TEXT),
@@ -105,36 +107,29 @@ impl Database {
                 return Ok(if row.try_get("is_new")? { Created::New(task) } else { Created::Found(task) });
             }
         }
-        Err(Error::Unavailable("a task of the same id came and went".to_owned()))
+        Err(Error::Unavailable("a task of the same id was created and deleted meanwhile".to_owned()))
     }
 
     /// One of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::TokenDead`], [`Error::NoSuchTask`].
+    /// [`Error::TokenRevoked`], [`Error::NoSuchTask`].
     pub async fn task(&self, caller: Caller, id: TaskId) -> Result<Task, Error> {
         let sql = "
             SELECT tasks.*
             FROM users
             LEFT JOIN tasks ON tasks.id = $3 AND tasks.user_id = users.id
             WHERE users.id = $1 AND users.token_version = $2";
-        let rows = self
-            .read(
-                sql,
-                &[
-                    (caller.user.as_uuid(), Type::UUID),
-                    (&caller.token_version.0, Type::INT4),
-                    (id.as_uuid(), Type::UUID),
-                ],
-            )
-            .await?;
-        task(rows.first().ok_or(Error::TokenDead)?)?.ok_or(Error::NoSuchTask)
+        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+        let rows =
+            self.read(sql, &[(user.as_uuid(), Type::UUID), (&version, Type::INT4), (id.as_uuid(), Type::UUID)]).await?;
+        task(rows.first().ok_or(Error::TokenRevoked)?)?.ok_or(Error::NoSuchTask)
     }
 
-    /// Changes one of the caller's tasks, if it is in the right state.
+    /// Changes one of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::TokenDead`], [`Error::NoSuchTask`], [`Error::Stale`], in this order.
+    /// [`Error::TokenRevoked`], [`Error::NoSuchTask`], [`Error::PreconditionFailed`], in this order.
     pub async fn update_task(
         &self,
         caller: Caller,
@@ -142,7 +137,7 @@ impl Database {
         precondition: &Precondition,
         changes: &TaskChanges,
     ) -> Result<Task, Error> {
-        // Locked first: then it is certain whether the task is gone or in another state.
+        // Locked first, to tell a task that is gone from one of another version.
         let sql = "
             WITH caller AS (
                 SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
@@ -164,14 +159,15 @@ impl Database {
             )
             SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
             FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true";
-        let (row, unsure) = self
+        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+        let (row, may_have_run) = self
             .write(
                 sql,
                 &[
-                    (caller.user.as_uuid(), Type::UUID),
-                    (&caller.token_version.0, Type::INT4),
+                    (user.as_uuid(), Type::UUID),
+                    (&version, Type::INT4),
                     (id.as_uuid(), Type::UUID),
-                    (&moments(precondition), Type::TIMESTAMP_ARRAY),
+                    (&allowed_updated_at(precondition), Type::TIMESTAMP_ARRAY),
                     (&changes.title.as_ref().map(Title::as_str), Type::TEXT),
                     (&changes.description.is_some(), Type::BOOL),
                     (&changes.description.as_ref().and_then(Option::as_ref).map(Description::as_str), Type::TEXT),
@@ -180,15 +176,15 @@ impl Database {
             )
             .await?;
         let task = callers_task(&row)?.ok_or(Error::NoSuchTask)?;
-        // A repeat may find the state that the first attempt left, and nothing left to change.
-        let is_done = row.try_get("is_updated")? || (unsure && changes.are_made_in(&task));
-        if is_done { Ok(task) } else { Err(Error::Stale) }
+        // A retry may find that the first attempt has made the changes.
+        let is_done = row.try_get("is_updated")? || (may_have_run && changes.are_applied_to(&task));
+        if is_done { Ok(task) } else { Err(Error::PreconditionFailed) }
     }
 
-    /// Deletes one of the caller's tasks, if it is in the right state.
+    /// Deletes one of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::TokenDead`], [`Error::NoSuchTask`], [`Error::Stale`], in this order.
+    /// [`Error::TokenRevoked`], [`Error::NoSuchTask`], [`Error::PreconditionFailed`], in this order.
     pub async fn delete_task(&self, caller: Caller, id: TaskId, precondition: &Precondition) -> Result<(), Error> {
         let sql = "
             WITH caller AS (
@@ -205,47 +201,48 @@ impl Database {
             SELECT statement_timestamp() AS clock, caller.id AS caller,
                    found.id IS NOT NULL AS is_found, deleted.id IS NOT NULL AS is_deleted
             FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN found ON true LEFT JOIN deleted ON true";
-        let (row, unsure) = self
+        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+        let (row, may_have_run) = self
             .write(
                 sql,
                 &[
-                    (caller.user.as_uuid(), Type::UUID),
-                    (&caller.token_version.0, Type::INT4),
+                    (user.as_uuid(), Type::UUID),
+                    (&version, Type::INT4),
                     (id.as_uuid(), Type::UUID),
-                    (&moments(precondition), Type::TIMESTAMP_ARRAY),
+                    (&allowed_updated_at(precondition), Type::TIMESTAMP_ARRAY),
                 ],
             )
             .await?;
         check_caller(&row)?;
         match (row.try_get("is_found")?, row.try_get("is_deleted")?) {
             (_, true) => Ok(()),
-            (true, false) => Err(Error::Stale),
-            (false, false) if unsure => Ok(()),
+            (true, false) => Err(Error::PreconditionFailed),
+            (false, false) if may_have_run => Ok(()),
             (false, false) => Err(Error::NoSuchTask),
         }
     }
 }
 
-/// The values of `updated_at` that will do; null when any will.
-fn moments(precondition: &Precondition) -> Option<Vec<chrono::NaiveDateTime>> {
+/// The values of `updated_at` that meet the precondition; null for any.
+fn allowed_updated_at(precondition: &Precondition) -> Option<Vec<chrono::NaiveDateTime>> {
     match precondition {
         Precondition::Any => None,
         Precondition::OneOf(versions) => Some(versions.iter().map(|version| *version.changed_at().as_utc()).collect()),
     }
 }
 
-/// An error when the row of a write says that there is no caller.
+/// [`Error::TokenRevoked`] when a write's row has no caller.
 fn check_caller(row: &Row) -> Result<(), Error> {
-    row.try_get::<_, Option<uuid::Uuid>>("caller")?.map(drop).ok_or(Error::TokenDead)
+    row.try_get::<_, Option<uuid::Uuid>>("caller")?.map(drop).ok_or(Error::TokenRevoked)
 }
 
-/// The task in the row of a write, if the caller has it.
+/// The task in a write's row.
 fn callers_task(row: &Row) -> Result<Option<Task>, Error> {
     check_caller(row)?;
     task(row)
 }
 
-/// The task in a row, unless the row says that there is none.
+/// The task in a row; `None` when its columns are null.
 fn task(row: &Row) -> Result<Option<Task>, Error> {
     let Some(id) = row.try_get::<_, Option<uuid::Uuid>>("id")? else { return Ok(None) };
     Ok(Some(Task {

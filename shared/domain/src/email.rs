@@ -2,40 +2,39 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{Broken, without_nul};
+use crate::{ValidationError, without_nul};
 
 /// An e-mail address, trimmed and in lower case: `A@x.com` and `a@x.com` are one account.
 ///
-/// Its `Debug` form hides the address, so that it cannot reach a log by accident.
+/// `Debug` hides the address, to keep it out of logs.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Email(String);
 
 impl Email {
-    /// The longest address SMTP can carry (RFC 5321, section 4.5.3.1.3: a path of 256 less its brackets).
+    /// The longest address in SMTP (RFC 5321, section 4.5.3.1.3: a path of 256 bytes minus its brackets).
     pub const MAX_BYTES: usize = 254;
 
-    /// Trims, lowercases and checks against the pattern of the table's `email_format` constraint.
+    /// Trims, lowercases and checks the pattern of the `email_format` constraint.
     ///
     /// # Errors
-    /// [`Broken::Nul`], [`Broken::EmailTooLong`], [`Broken::EmailFormat`].
-    pub fn parse(text: &str) -> Result<Self, Broken> {
+    /// [`ValidationError::Nul`], [`ValidationError::EmailTooLong`], [`ValidationError::EmailFormat`].
+    pub fn parse(text: &str) -> Result<Self, ValidationError> {
         let address = without_nul(text)?.trim();
         if address.len() > Self::MAX_BYTES {
-            return Err(Broken::EmailTooLong);
+            return Err(ValidationError::EmailTooLong);
         }
         if !has_email_format(address) {
-            return Err(Broken::EmailFormat);
+            return Err(ValidationError::EmailFormat);
         }
         Ok(Self(address.to_ascii_lowercase()))
     }
 
-    /// The address itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// `^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}$`, as `email_format` has it.
+/// `^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}$`, the pattern of `email_format`.
 fn has_email_format(address: &str) -> bool {
     let Some((local, host)) = address.split_once('@') else { return false };
     let Some((name, top_level)) = host.rsplit_once('.') else { return false };
@@ -69,13 +68,13 @@ mod tests {
     fn the_longest_address_has_254_bytes() {
         let address = |length: usize| format!("{}@example.com", "a".repeat(length - "@example.com".len()));
         assert!(Email::parse(&address(254)).is_ok());
-        assert_eq!(Email::parse(&address(255)), Err(Broken::EmailTooLong));
+        assert_eq!(Email::parse(&address(255)), Err(ValidationError::EmailTooLong));
     }
 
     #[test]
-    fn what_is_not_ascii_is_no_address() {
+    fn a_non_ascii_address_is_refused() {
         for text in ["ада@example.com", "a@exämple.com", "a@example.com\u{200b}", "\u{212a}@example.com"] {
-            assert_eq!(Email::parse(text), Err(Broken::EmailFormat), "{text:?}");
+            assert_eq!(Email::parse(text), Err(ValidationError::EmailFormat), "{text:?}");
         }
     }
 

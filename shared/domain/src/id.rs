@@ -4,23 +4,22 @@ use serde::Serialize;
 use uuid::Uuid;
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
+    ($name:ident) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new random id (UUID version 4).
+            /// A UUID of version 4.
             pub fn random() -> Self {
                 Self(Uuid::new_v4())
             }
 
-            /// Reads the hyphenated form of RFC 9562, in either case; the other notations are no ids of ours.
+            /// Parses the hyphenated form of RFC 9562, in either case, and no other.
             pub fn parse(text: &str) -> Option<Self> {
                 text.parse::<uuid::fmt::Hyphenated>().ok().map(|id| Self(id.into_uuid()))
             }
 
-            /// The bare UUID, for the database.
+            /// For the database.
             pub fn as_uuid(&self) -> &Uuid {
                 &self.0
             }
@@ -41,20 +40,14 @@ macro_rules! id {
     };
 }
 
-id! {
-    /// Whose account it is.
-    UserId
-}
-id! {
-    /// Which task it is.
-    TaskId
-}
+id!(UserId);
+id!(TaskId);
 
 impl TaskId {
-    /// The id of the task that `user` creates under the idempotency key `key`: the same two, the same task.
+    /// The id of the task that `user` creates with the idempotency key `key`.
     ///
-    /// A UUID of version 5 (RFC 9562, section 5.5) in the user's own name space, so that one user's keys never
-    /// meet another's.
+    /// A UUID of version 5 (RFC 9562, section 5.5) with the user's id as its name space, so that equal keys of two users
+    /// give two ids.
     pub fn derived(user: UserId, key: &str) -> Self {
         Self(Uuid::new_v5(user.as_uuid(), key.as_bytes()))
     }

@@ -1,7 +1,6 @@
 use std::str::FromStr;
 
-/// A whole number in decimal digits and nothing else, where Rust's own parsing takes a `+` as well; `None` for anything
-/// else, and for one that is too large.
+/// Parses a number of decimal digits only: `FromStr` would accept a leading `+`. `None` also when it is too large.
 pub fn whole_number<T: FromStr>(text: &str) -> Option<T> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }

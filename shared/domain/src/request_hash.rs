@@ -2,24 +2,23 @@ use sha2::{Digest, Sha256};
 
 use crate::{Description, Title};
 
-/// A digest of what a task was asked to be under an idempotency key, kept with the task: the same key with another
+/// A digest of the request that created a task with an idempotency key, stored with the task. The same key with another
 /// digest is another request.
 ///
-/// It is made of the parsed values, not of the bytes that were sent, and outlives releases, so its form is fixed: the
-/// SHA-256 of [`FORM`] and, for each field that says something, its name and its value, each behind its length in bytes
-/// (64 bits, the highest first). A field that is added to tasks is left out while it has the value that it has for those
-/// who do not know it, so that their requests keep their digests.
+/// It covers the parsed values, not the bytes sent, and is compared across releases, so the format is fixed: SHA-256 of
+/// [`FORMAT`], then the name and the value of each field that is set, each prefixed with its length in bytes (64 bits,
+/// big endian). A field added to tasks later must be left out while it has its default value, so that older requests
+/// keep their digests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHash([u8; 32]);
 
-/// What tells this form from any later one.
-const FORM: &[u8] = b"task-api request 1\n";
+/// Distinguishes this format from later ones.
+const FORMAT: &[u8] = b"task-api request 1\n";
 
 impl RequestHash {
-    /// The digest of a request's values.
     pub(crate) fn of(title: &Title, description: Option<&Description>) -> Self {
         let fields = [("title", Some(title.as_str())), ("description", description.map(Description::as_str))];
-        let mut digest = Sha256::new_with_prefix(FORM);
+        let mut digest = Sha256::new_with_prefix(FORMAT);
         for (name, value) in fields {
             let Some(value) = value else { continue };
             for part in [name, value] {
@@ -30,7 +29,7 @@ impl RequestHash {
         Self(digest.finalize().into())
     }
 
-    /// The digest, for the database.
+    /// For the database.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -47,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_never_changes_because_digests_of_earlier_releases_are_compared_with() {
+    fn the_format_is_that_of_earlier_releases() {
         assert_eq!(hash("Buy milk", None), "d37c40e64a26af2df197a0376eca82718b1a6445666fba5d8f0e46c13f4518dc");
         assert_eq!(
             hash(" Buy milk ", Some("2 litres")),
@@ -56,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_something_else_has_another_digest() {
+    fn different_values_have_different_digests() {
         let all = [("a", None), ("b", None), ("a", Some("")), ("a", Some("b")), ("ab", Some("")), ("a", Some("b "))];
         let hashes: std::collections::BTreeSet<_> =
             all.into_iter().map(|(title, description)| hash(title, description)).collect();

@@ -39,7 +39,7 @@ pub fn read(folder: &str) -> io::Result<Vec<File>> {
         .collect()
 }
 
-/// Writes `files.rs` into `OUT_DIR`: `pub static FILES: api::Files`.
+/// Writes `files.rs` into `OUT_DIR`: `static FILES: api::Files`.
 ///
 /// # Errors
 /// A file's extension is unknown, or `OUT_DIR` cannot be written.
@@ -50,7 +50,7 @@ pub fn embed(files: &[File]) -> io::Result<()> {
 
 /// The code includes the files by relative paths, so that the folder can be moved.
 fn embed_into(out: &Path, files: &[File]) -> io::Result<()> {
-    let mut code = "/// The files that the function serves.\npub static FILES: api::Files = api::Files(&[\n".to_owned();
+    let mut code = "static FILES: api::Files = api::Files(&[\n".to_owned();
     for (number, (name, content)) in files.iter().enumerate() {
         let plain = write(out, format!("{number}"), content)?;
         let gzip = gzip(content)?;

@@ -98,7 +98,7 @@ fn has_cause<E: std::error::Error + 'static>(error: &tokio_postgres::Error) -> b
 }
 
 fn is_transient(error: &ConnectError) -> bool {
-    match (error, error.refusal()) {
+    match (error, error.as_db_error()) {
         (ConnectError::Network(_), _) => true,
         (_, Some(refusal)) => is_transient_sqlstate(refusal.code().code()),
         (ConnectError::Postgres(error), None) => error.is_closed() || has_cause::<io::Error>(error),

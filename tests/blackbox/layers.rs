@@ -1,4 +1,4 @@
-//! The house: what may depend on what, and that every list of the routes is the same list.
+//! The layers and their dependencies, and that every list of the routes is the same.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,28 +17,28 @@ fn packages_in<'a>(metadata: &'a Metadata, folder: &str) -> Vec<&'a Package> {
     metadata.packages.iter().filter(|package| package.manifest_path.as_std_path().starts_with(&folder)).collect()
 }
 
-/// What a package is linked with: its tests and its build script may look anywhere.
+/// A package's dependencies, without those of its tests and its build script.
 fn dependencies(package: &Package) -> BTreeSet<&str> {
     let linked = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
     linked.map(|dependency| dependency.name.as_str()).collect()
 }
 
 #[test]
-fn no_arrow_between_the_floors_runs_up() {
+fn a_layer_depends_on_lower_layers_only() {
     let below = BTreeMap::from([
         ("domain", BTreeSet::new()),
         ("auth", BTreeSet::from(["domain"])),
-        ("db", BTreeSet::from(["domain"])),
+        ("db", BTreeSet::from(["auth", "domain"])),
         ("api", BTreeSet::from(["auth", "db", "domain"])),
     ]);
     let metadata = metadata();
     let ours: BTreeSet<&str> = metadata.packages.iter().map(|package| package.name.as_str()).collect();
-    let floors = packages_in(&metadata, "shared");
+    let layers = packages_in(&metadata, "shared");
     assert_eq!(
-        floors.iter().map(|package| package.name.as_str()).collect::<BTreeSet<_>>(),
+        layers.iter().map(|package| package.name.as_str()).collect::<BTreeSet<_>>(),
         below.keys().copied().collect()
     );
-    for package in floors {
+    for package in layers {
         let upward: Vec<_> = dependencies(package)
             .intersection(&ours)
             .filter(|name| !below[package.name.as_str()].contains(**name))
@@ -48,15 +48,15 @@ fn no_arrow_between_the_floors_runs_up() {
     }
     for package in packages_in(&metadata, "functions") {
         let allowed: BTreeSet<&str> = below.keys().copied().collect();
-        let aside: Vec<_> =
+        let others: Vec<_> =
             dependencies(package).intersection(&ours).filter(|name| !allowed.contains(**name)).copied().collect();
-        assert!(aside.is_empty(), "{} depends on {aside:?}", package.name);
+        assert!(others.is_empty(), "{} depends on {others:?}", package.name);
     }
 }
 
 #[test]
-fn each_outside_world_is_known_on_its_own_floor_alone() {
-    let homes = [
+fn each_external_system_is_known_to_one_layer_only() {
+    let owners = [
         ("lambda_http", vec!["api"]),
         ("tokio-postgres", vec!["db"]),
         ("postgres-native-tls", vec!["db"]),
@@ -69,14 +69,14 @@ fn each_outside_world_is_known_on_its_own_floor_alone() {
     let metadata = metadata();
     let mut deployed = packages_in(&metadata, "shared");
     deployed.extend(packages_in(&metadata, "functions"));
-    for (library, floors) in homes {
+    for (library, layers) in owners {
         let users: Vec<_> = deployed.iter().filter(|package| dependencies(package).contains(library)).collect();
-        assert_eq!(users.iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), floors, "{library}");
+        assert_eq!(users.iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), layers, "{library}");
     }
 }
 
 #[test]
-fn every_list_of_the_routes_is_the_same_list() {
+fn every_list_of_the_routes_is_the_same() {
     let router = routes();
     assert_eq!(routes_of_the_readme(), router, "the table in README.md, against the router in Cargo.toml");
     assert_eq!(template::routes(&template()), router, "template.yaml, against the router in Cargo.toml");

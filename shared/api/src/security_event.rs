@@ -1,0 +1,49 @@
+use crate::Problem;
+
+/// What a request means for the security of accounts, for its log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecurityEvent {
+    AccountCreated,
+    AccountDeleted,
+    SignedIn,
+    SigninFailed,
+    /// Also for the current password.
+    SigninThrottled,
+    /// Malformed, forged, expired or revoked.
+    TokenRefused,
+    /// For another user's account or task, or for a task that does not exist.
+    Forbidden,
+    CurrentPasswordWrong,
+    PasswordChanged,
+    EmailChanged,
+    EmailAndPasswordChanged,
+}
+
+impl SecurityEvent {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AccountCreated => "account_created",
+            Self::AccountDeleted => "account_deleted",
+            Self::SignedIn => "signed_in",
+            Self::SigninFailed => "signin_failed",
+            Self::SigninThrottled => "signin_throttled",
+            Self::TokenRefused => "token_refused",
+            Self::Forbidden => "forbidden",
+            Self::CurrentPasswordWrong => "current_password_wrong",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChanged => "email_changed",
+            Self::EmailAndPasswordChanged => "email_and_password_changed",
+        }
+    }
+
+    pub(crate) fn of(problem: &Problem) -> Option<Self> {
+        Some(match problem {
+            Problem::TokenInvalid => Self::TokenRefused,
+            Problem::WrongCredentials(_) => Self::SigninFailed,
+            Problem::WrongCurrentPassword => Self::CurrentPasswordWrong,
+            Problem::NotTheCaller | Problem::NoSuchTask => Self::Forbidden,
+            Problem::TooManyAttempts(_) => Self::SigninThrottled,
+            _ => return None,
+        })
+    }
+}
