@@ -75,8 +75,8 @@ fn a_function_can_read_the_settings_that_its_state_reads_and_no_others() {
             let name = &function.variable(&format!("{setting}_PARAMETER"))["Fn::Sub"];
             name.as_str().unwrap_or_else(|| panic!("{setting} of {function:?}")).to_owned()
         });
-        let readable = function.policies().iter().map(|policy| policies[policy].clone());
-        assert_eq!(readable.collect::<BTreeSet<_>>(), parameters.collect(), "{}", function.name);
+        let readable: BTreeSet<_> = function.policies().iter().map(|policy| policies[policy].clone()).collect();
+        assert_eq!(readable, parameters.collect(), "{}", function.name);
     }
 }
 

@@ -94,7 +94,8 @@ pub(crate) async fn test_sam(profile: &Profile, supervisor: &Supervisor) -> Resu
 pub(crate) async fn release(command: &mut Command) -> Result<u8> {
     let sam = tools::program("sam").await?;
     let cargo_lambda = tools::cargo_lambda_with_zig().await?;
-    let path = tools::path_with(&[&sam, &cargo_lambda])?;
+    // In this order: zig is run by the Python beside cargo-lambda.
+    let path = tools::path_with(&[&cargo_lambda, &sam])?;
     Ok(process::exit_code(process::run(command.env("PATH", path)).await?))
 }
 
