@@ -14,23 +14,13 @@ use serde_json::{Value, json};
 use tests::{
     database::program,
     template::{Function, template},
-    workspace::{root, routes},
+    workspace::routes,
 };
 
 /// What API Gateway waits for a function at most, in seconds.
 const GATEWAY_TIMEOUT: u64 = 30;
 /// With this much memory (MB) Lambda gives a function one whole processor.
 const WHOLE_PROCESSOR: u64 = 1769;
-
-fn source(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap()
-}
-
-/// What stands between two texts, the first time.
-fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
-    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before:?}"));
-    rest.split_once(after).unwrap_or_else(|| panic!("no {after:?} after {before:?}")).0
-}
 
 /// The settings that a function requires: started without any, it names them all.
 fn required_settings(function: &Function) -> BTreeSet<String> {

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, future::pending};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::process::Command;
 
 use crate::{cargo::cargo, profile::Profile, progress::verbose_step, stack::Stack, supervisor::Supervisor};
@@ -26,13 +26,12 @@ pub(crate) async fn dev(profile: &Profile, supervisor: &Supervisor) -> Result<u8
 /// Runs all but the functions until Ctrl-C.
 pub(crate) async fn db(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
     let stack = Stack::start(profile, supervisor).await?;
-    let folder = stack.tools.cargo_lambda.parent().context("no folder")?;
     println!(
         "\n  The database is ready. Ctrl-C stops it.\n\
          \n  Next, in another terminal, in {}:\n\
          \n    PATH=\"{}:$PATH\" cargo lambda watch --quiet -A 127.0.0.1 -P {} --env-file {}\n",
         profile.root.display(),
-        folder.display(),
+        stack.tools.cargo_lambda.parent().unwrap_or(&profile.root).display(),
         profile.port,
         profile.env_file().display(),
     );

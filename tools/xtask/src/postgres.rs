@@ -41,13 +41,12 @@ impl Postgres {
         let data = home.join("data");
         let made_by = fs::read_to_string(data.join("PG_VERSION")).context("the data folder has no PG_VERSION")?;
         if made_by.trim() != installation.major().to_string() {
+            let (folder, made_by) = (data.display(), made_by.trim());
+            let Installation { bin, version } = installation;
             bail!(
-                "the data in {} was made by PostgreSQL {}, and {} is {}: set PG_BIN to a folder with the former, or \
-                 remove the data with `make clean-data`",
-                data.display(),
-                made_by.trim(),
-                installation.bin.display(),
-                installation.version,
+                "the data in {folder} was made by PostgreSQL {made_by}, and {} is {version}: set PG_BIN to a folder \
+                 with the former, or remove the data with `make clean-data`",
+                bin.display()
             );
         }
         // Data of the first release has no password for the functions.

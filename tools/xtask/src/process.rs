@@ -9,14 +9,14 @@ use tokio::process::Command;
 
 /// Runs a command in the foreground.
 pub(crate) async fn run(command: &mut Command) -> Result<ExitStatus> {
-    command.status().await.with_context(|| format!("cannot start {:?}", command.as_std()))
+    command.status().await.with_context(|| format!("cannot start `{}`", line(command)))
 }
 
 /// Runs a command in the foreground, and fails when it does.
 pub(crate) async fn run_checked(command: &mut Command) -> Result<()> {
     let status = run(command).await?;
     if !status.success() {
-        bail!("{:?} failed ({status}); see its output above", command.as_std());
+        bail!("`{}` failed ({status}); see its output above", line(command));
     }
     Ok(())
 }
@@ -26,7 +26,7 @@ pub(crate) async fn run_quietly(command: &mut Command, log: &Path) -> Result<()>
     let file = fs::File::create(log)?.into_file();
     let status = run(command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file)).await?;
     if !status.success() {
-        bail!("{:?} failed ({status}); the last lines of {}:{}", command.as_std(), log.display(), tail(log));
+        bail!("`{}` failed ({status}); the last lines of {}:{}", line(command), log.display(), tail(log));
     }
     Ok(())
 }
@@ -48,4 +48,11 @@ pub(crate) fn tail(log: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(8)..].iter().map(|line| format!("\n    {line}")).collect()
+}
+
+/// The program and its arguments.
+fn line(command: &Command) -> String {
+    let command = command.as_std();
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

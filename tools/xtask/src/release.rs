@@ -2,14 +2,13 @@
 
 use std::ffi::OsString;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use fs_err as fs;
 use tokio::process::Command;
 
 use crate::{cargo::hide_settings, process::run_checked, tools};
 
 /// Builds into `.local/lambda` and prints a table of sizes: raw is loaded into memory, zipped is uploaded.
-#[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
 pub(crate) async fn build(arguments: &[OsString]) -> Result<()> {
     let root = cli::checkout()?;
     let packages = root.join(".local/lambda");
@@ -29,8 +28,9 @@ pub(crate) async fn build(arguments: &[OsString]) -> Result<()> {
     let mut names = entries.map(|entry| Ok(entry?.file_name().display().to_string())).collect::<Result<Vec<_>>>()?;
     names.sort();
     for name in names {
-        let size = |file| Ok::<_, anyhow::Error>(fs::metadata(packages.join(&name).join(file))?.len() as f64 / 1e6);
-        println!("  {name:<14} {:>6.2} MB {:>6.2} MB", size("bootstrap")?, size("bootstrap.zip")?);
+        let size = |file| Ok::<_, Error>(u32::try_from(fs::metadata(packages.join(&name).join(file))?.len())?);
+        let (raw, zipped) = (f64::from(size("bootstrap")?) / 1e6, f64::from(size("bootstrap.zip")?) / 1e6);
+        println!("  {name:<14} {raw:>6.2} MB {zipped:>6.2} MB");
     }
     Ok(())
 }

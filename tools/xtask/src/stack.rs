@@ -99,8 +99,7 @@ impl<'a> Stack<'a> {
 
     pub(crate) async fn start_pgbouncer(&self) -> Result<()> {
         let Some(program) = &self.tools.pgbouncer else { bail!("PgBouncer is missing") };
-        let Self { profile, postgres, tls, supervisor, .. } = self;
-        pgbouncer::start(program, &postgres.password, None, profile, tls, supervisor).await
+        pgbouncer::start(program, &self.postgres.password, None, self.profile, &self.tls, self.supervisor).await
     }
 
     /// Runs a command with the stack's settings and addresses in its environment.
