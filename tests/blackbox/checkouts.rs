@@ -28,7 +28,7 @@ fn the_data_that_is_removed_is_that_of_the_checkout_one_is_in() {
     assert!(!keys(&moved).exists() && keys(&one).exists() && !copied.exists(), "after a move");
 
     fs::write(keys(&moved), "the moved one's").unwrap();
-    assert!(error_of(&clean(folder.path())).contains("is in no checkout of this project"));
+    assert!(error_of(&clean(folder.path())).contains("is not in a checkout of this project"));
     let mut of_two = xtask(&moved, &["clean-data"]);
     let error = error_of(&of_two.env("CARGO_MANIFEST_DIR", one.join("tools/cli")).output().unwrap());
     assert!(error.contains(moved.to_str().unwrap()) && error.contains(one.to_str().unwrap()), "{error}");
