@@ -1,13 +1,14 @@
 //! The workspace: its packages, the routes it lists, and what `make test` says about the stack.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
 
 use cargo_metadata::{Metadata, MetadataCommand};
 use reqwest::Method;
+use serde_json::Value;
 
 /// A row of the router in `Cargo.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +45,12 @@ pub fn root() -> &'static Path {
 /// An environment variable that the command that runs the tests sets.
 pub fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set: `make test` sets it"))
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> Value {
+    let text = fs::read_to_string(root().join("functions/docs/assets/openapi.json")).expect("the document");
+    serde_json::from_str(&text).expect("JSON")
 }
 
 pub fn metadata() -> Metadata {
