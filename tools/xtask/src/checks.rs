@@ -29,8 +29,8 @@ pub(crate) async fn run(checks: &[Check]) -> Result<()> {
             Check::Format => run_in_root(cargo(), "fmt --all --check").await?,
             Check::Lints => run_in_root(cargo(), "clippy --workspace --all-targets -- -D warnings").await?,
             Check::Dependencies => {
-                run_in_root(Command::new(tools::program_or_own("cargo-deny").await?), "check licenses bans sources")
-                    .await?;
+                let deny = Command::new(tools::program_or_own("cargo-deny").await?);
+                run_in_root(deny, "check licenses bans sources").await?;
             }
             Check::Migrations => migrations().await?,
             Check::Template => template().await?,
@@ -45,13 +45,12 @@ async fn run_in_root(mut command: Command, arguments: &str) -> Result<()> {
 
 /// A file that runs outside a transaction has other rules: it must do no harm when it stops halfway.
 async fn migrations() -> Result<()> {
-    for file in fs::read_dir(cli::checkout()?.join("migrations"))? {
+    let (squawk, root) = (tools::program("squawk").await?, cli::checkout()?);
+    for file in fs::read_dir(root.join("migrations"))? {
         let file = file?.path();
         let is_outside = fs::read_to_string(&file)?.starts_with("-- no-transaction");
         let mode = if is_outside { "--no-assume-in-transaction" } else { "--assume-in-transaction" };
-        let mut squawk = Command::new(tools::program("squawk").await?);
-        squawk.arg(file);
-        run_in_root(squawk, mode).await?;
+        run_checked(Command::new(&squawk).arg(mode).arg(file).current_dir(&root)).await?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{postgres::Postgres, supervisor::Supervisor, tls::Tls};
 
 /// A running database, and what was needed to start it.
 pub(crate) struct Stack<'a> {
-    pub(crate) profile: &'a Profile,
+    profile: &'a Profile,
     supervisor: &'a Supervisor,
     pub(crate) tools: Tools,
     /// The folder of the workspace's own programs.
