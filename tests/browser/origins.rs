@@ -5,13 +5,13 @@ use tests::{
     api::{Api, PASSWORD, fresh_email},
     browser::with_browser,
     database::set_signin_failures,
-    origins::serve_empty_page,
+    origins::{CLIENT, FIRST_CLIENT, serve_empty_page, serve_empty_page_with},
     server::{Settings, TestServer},
 };
 
-#[tokio::test]
-async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_needs() {
-    let (origin, email) = (serve_empty_page().await, fresh_email());
+/// What any client of ours can do, from a page of another origin. `next` is how it is given the next page.
+async fn journey(client: &str, next: &str) {
+    let (origin, email) = (serve_empty_page_with(client).await, fresh_email());
     let api = Api::shared().url("/");
     with_browser(async |page| {
         page.open(&origin).await;
@@ -29,7 +29,7 @@ async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_nee
             const again = await api.createTask({{ title: "First", description: "words" }}, key);
             const second = await api.createTask({{ title: "Second" }}, newKey());
             const page = await api.listTasks({{ limit: 1 }});
-            const rest = await api.listTasks({{ next: page.next }});
+            const rest = await api.listTasks({{ next: {next} }});
             const got = await api.task(first.id);
             const done = await api.updateTask(got, {{ completed: true }});
             const stale = await failure(api.updateTask(got, {{ title: "Lost" }}));
@@ -66,7 +66,27 @@ async fn a_page_of_another_origin_can_do_everything_and_read_every_header_it_nee
             "deleted": 401,
         });
         assert_eq!(found, expected);
+    })
+    .await;
+}
 
+#[tokio::test]
+async fn a_page_of_another_origin_can_do_everything() {
+    journey(CLIENT, "page.next").await;
+}
+
+/// It takes the target of `Link` for a path of the host, not for one relative to the request as RFC 8288 has it.
+#[tokio::test]
+async fn the_client_of_the_first_release_still_works_but_for_the_next_page() {
+    journey(FIRST_CLIENT, "`users/${api.session.user_id}/tasks${page.next}`").await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_can_read_every_header_it_needs() {
+    let origin = serve_empty_page().await;
+    let api = Api::shared().url("/");
+    with_browser(async |page| {
+        page.open(&origin).await;
         let throttled = Api::shared().user().await;
         set_signin_failures(&throttled.email, 1000, 1000, 0).await;
         let headers = format!(
