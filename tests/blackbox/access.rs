@@ -13,7 +13,7 @@ const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 /// A valid body for a route, and the status on success. A new route needs a line here.
 fn success(route: &Route) -> (Option<Value>, u16) {
     match route.function.as_str() {
-        "user-get" | "tasks-list" | "task-get" => (None, 200),
+        "user-get" | "user-summary" | "tasks-list" | "task-get" => (None, 200),
         "user-update" => (Some(json!({"current_password": PASSWORD, "email": fresh_email()})), 200),
         "task-create" => (Some(json!({"title": "x"})), 201),
         "task-update" => (Some(json!({"completed": true})), 200),
@@ -68,6 +68,25 @@ async fn every_protected_route_accepts_its_owners_token_alone() {
         assert_eq!(foreign.status, 403, "{route:?} with another's token: {foreign:?}");
         let own = send(&owner.api, &route, &path, Some(&bearer(&owner))).await;
         assert_eq!(own.status, success(&route).1, "{route:?} with the owner's token: {own:?}");
+    }
+}
+
+#[tokio::test]
+async fn me_is_the_tokens_own_user_on_every_route() {
+    let (user, other) = two_users().await;
+    for route in protected_routes() {
+        let task = user.task("mine").await;
+        let path = route.path_of("me", id(&task));
+        let foreign = send(&user.api, &route, &path, Some(&format!("Bearer {}", other.token))).await;
+        if route.path.contains("{task_id}") {
+            assert_eq!(foreign.status, 403, "{route:?}: not the other's task: {foreign:?}");
+        }
+        let own = send(&user.api, &route, &path, Some(&format!("Bearer {}", user.token))).await;
+        assert_eq!(own.status, success(&route).1, "{route:?}: {own:?}");
+        if route.function == "task-create" {
+            let created = user.api.send(reqwest::Method::GET, own.location().path(), Some(&user.token), None).await;
+            assert_eq!(created.expect(200).body["user_id"], user.id.as_str());
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Description, Email, PageSize, Password, Title};
+use api::Code;
+use domain::{Description, Email, PageSize, Password, Priority, SearchWords, Sort, Status, Summary, Tag, Tags, Title};
 use regex::Regex;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -70,9 +71,22 @@ fn the_limits_in_the_document_are_those_of_the_domain() {
     assert_eq!(schemas["NewPassword"]["minLength"], Password::MIN_CHARS);
     assert_eq!(schemas["NewPassword"]["maxLength"], Password::MAX_BYTES);
     assert_eq!(schemas["Description"]["maxLength"], Description::MAX_CHARS);
-    let parameters = &document["paths"]["/users/{user_id}/tasks"]["get"]["parameters"];
-    assert_eq!(parameters[1]["schema"]["maximum"], PageSize::MAX);
-    assert_eq!(parameters[1]["schema"]["default"], PageSize::default().get());
+    assert_eq!(schemas["Priority"]["minimum"], *Priority::RANGE.start());
+    assert_eq!(schemas["Priority"]["maximum"], *Priority::RANGE.end());
+    assert_eq!(schemas["Status"]["enum"], json!(Status::ALL));
+    assert_eq!(schemas["Tag"]["maxLength"], Tag::MAX_CHARS);
+    assert_eq!(schemas["Tags"]["maxItems"], Tags::MAX);
+    assert_eq!(schemas["Summary"]["properties"]["tags"]["maxItems"], Summary::MAX_TAGS);
+    assert_eq!(schemas["ProblemCode"]["enum"], json!(Code::ALL));
+    let parameters = document["paths"]["/users/{user_id}/tasks"]["get"]["parameters"].as_array().unwrap();
+    let parameter = |name| &parameters.iter().find(|parameter| parameter["name"] == name).unwrap()["schema"];
+    assert_eq!(parameter("limit")["maximum"], PageSize::MAX);
+    assert_eq!(parameter("limit")["default"], PageSize::default().get());
+    assert_eq!(parameter("q")["maxLength"], SearchWords::MAX_CHARS);
+    assert_eq!(parameter("sort")["default"], Sort::default().to_string());
+    for sort in parameter("sort")["enum"].as_array().unwrap() {
+        assert!(Sort::parse(sort.as_str().unwrap()).is_some(), "{sort}");
+    }
 
     let emails = pattern(&schemas["Email"]);
     for text in

@@ -20,11 +20,25 @@ async fn a_task_is_created_read_changed_and_deleted() {
     assert_eq!(
         task.as_object().unwrap().keys().collect::<BTreeSet<_>>(),
         BTreeSet::from(
-            ["completed", "created_at", "description", "id", "title", "updated_at", "user_id"]
-                .map(String::from)
-                .each_ref()
+            [
+                "completed",
+                "created_at",
+                "description",
+                "due_date",
+                "etag",
+                "id",
+                "priority",
+                "status",
+                "tags",
+                "title",
+                "updated_at",
+                "user_id"
+            ]
+            .map(String::from)
+            .each_ref()
         )
     );
+    assert_eq!(task["etag"], reply.header("etag"));
     assert_eq!(task["user_id"], user.id.as_str());
     assert_eq!((&task["title"], &task["description"]), (&json!("Buy milk"), &json!("2 litres")));
     assert_eq!((&task["completed"], &task["updated_at"]), (&json!(false), &task["created_at"]));
@@ -34,7 +48,11 @@ async fn a_task_is_created_read_changed_and_deleted() {
     assert!(changed["updated_at"].as_str() > task["updated_at"].as_str());
     let mut expected = task.clone();
     expected["completed"] = json!(true);
-    expected["updated_at"] = changed["updated_at"].clone();
+    expected["status"] = json!("completed");
+    for member in ["updated_at", "etag"] {
+        assert_ne!(changed[member], task[member]);
+        expected[member] = changed[member].clone();
+    }
     assert_eq!(changed, expected, "fields that were left out are unchanged");
     assert_eq!(user.get(&path(&task)).await.expect(200).body, changed);
 
@@ -47,7 +65,7 @@ async fn a_task_is_created_read_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn every_field_changes_on_its_own_and_null_clears_the_description() {
+async fn every_field_changes_on_its_own_and_null_clears_it() {
     let user = Api::shared().user().await;
     let task = user.post("/tasks", &json!({"title": "a", "description": "b"})).await.expect(201).body;
     let path = path(&task);
@@ -57,17 +75,26 @@ async fn every_field_changes_on_its_own_and_null_clears_the_description() {
         ("description", json!("")),
         ("description", json!("d")),
         ("description", Value::Null),
-        ("completed", json!(true)),
-        ("completed", json!(false)),
+        ("priority", json!(4)),
+        ("priority", Value::Null),
+        ("due_date", json!("2026-03-01T17:00:00.000000Z")),
+        ("due_date", Value::Null),
+        ("tags", json!(["a", "b"])),
+        ("tags", json!([])),
     ] {
-        let changed = user.put(&path, &json!({field: value})).await.expect(200).body;
-        expected[field] = value;
-        expected["updated_at"] = changed["updated_at"].clone();
-        assert_eq!(changed, expected);
+        for method in [Method::PUT, Method::PATCH] {
+            let changed = user.send(method, &path, Some(&json!({field: value}))).await.expect(200).body;
+            expected[field] = value.clone();
+            expected["updated_at"] = changed["updated_at"].clone();
+            expected["etag"] = changed["etag"].clone();
+            assert_eq!(changed, expected);
+            assert_eq!(user.get(&path).await.expect(200).body, changed);
+        }
     }
     assert_eq!(user.put(&path, &json!({})).await.expect(422).fields(), ["body"]);
-    user.put(&path, &json!({"title": null})).await.expect(400);
-    user.put(&path, &json!({"completed": null})).await.expect(400);
+    for field in ["title", "status", "completed"] {
+        user.put(&path, &json!({field: null})).await.expect(400);
+    }
 }
 
 #[tokio::test]
@@ -164,6 +191,23 @@ async fn an_idempotency_key_is_for_one_body() {
             ],
         ),
         (json!({"title": "é"}), vec![json!({"title": "\u{3000}é"})], vec![json!({"title": "e\u{301}"})]),
+        (
+            json!({"title": "a", "completed": true, "due_date": "2026-03-01T17:00:00Z", "tags": ["b", "a"]}),
+            vec![
+                json!({"title": "a", "status": "completed", "due_date": "2026-03-01T18:00:00+01:00", "tags": ["A", "b", "a"]}),
+            ],
+            vec![
+                json!({"title": "a"}),
+                json!({"title": "a", "completed": true, "due_date": "2026-03-01T17:00:00Z", "tags": ["a"]}),
+                json!({"title": "a", "completed": true, "due_date": "2026-03-01T17:00:01Z", "tags": ["b", "a"]}),
+                json!({"title": "a", "completed": true, "due_date": "2026-03-01T17:00:00Z", "tags": ["b", "a"], "priority": 1}),
+            ],
+        ),
+        (
+            json!({"title": "b"}),
+            vec![json!({"title": "b", "completed": false, "status": "pending", "priority": null, "tags": []})],
+            vec![json!({"title": "b", "status": "in_progress"})],
+        ),
     ];
     for (number, (body, same, others)) in cases.into_iter().enumerate() {
         let key = format!("key-{number}");
@@ -180,8 +224,8 @@ async fn an_idempotency_key_is_for_one_body() {
         user.create_with_key(&key, &json!({"title": "changed"})).await.expect(422);
     }
     let tasks = user.get("/tasks").await.expect(200).body;
-    assert!(tasks.as_array().unwrap().iter().all(|task| task["title"] == "changed") && tasks[2].is_object());
-    assert!(tasks[3].is_null(), "a refused request created a task: {tasks}");
+    assert!(tasks.as_array().unwrap().iter().all(|task| task["title"] == "changed") && tasks[4].is_object());
+    assert!(tasks[5].is_null(), "a refused request created a task: {tasks}");
 }
 
 #[tokio::test]

@@ -87,6 +87,10 @@ enum Field {
     Title,
     Description,
     Completed,
+    Status,
+    Priority,
+    DueDate,
+    Tags,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -95,6 +99,7 @@ enum Scalar<'a> {
     Bool(bool),
     Number(f64),
     Text(&'a str),
+    Texts(Vec<&'a str>),
 }
 
 struct Session {
@@ -174,6 +179,10 @@ fn member((field, value): &(Field, Scalar<'_>)) -> (String, Value) {
         Field::Title => "title",
         Field::Description => "description",
         Field::Completed => "completed",
+        Field::Status => "status",
+        Field::Priority => "priority",
+        Field::DueDate => "due_date",
+        Field::Tags => "tags",
     };
     (name.to_owned(), value.to_json())
 }
@@ -185,6 +194,7 @@ impl Scalar<'_> {
             Self::Bool(value) => json!(value),
             Self::Number(value) => json!(value),
             Self::Text(text) => json!(text),
+            Self::Texts(texts) => json!(texts),
         }
     }
 }

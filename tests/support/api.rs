@@ -143,6 +143,10 @@ impl User {
         self.send(Method::PUT, rest, Some(body)).await
     }
 
+    pub async fn patch(&self, rest: &str, body: &Value) -> Reply {
+        self.send(Method::PATCH, rest, Some(body)).await
+    }
+
     pub async fn delete(&self, rest: &str) -> Reply {
         self.send(Method::DELETE, rest, None).await
     }
@@ -250,7 +254,7 @@ pub async fn reply(request: RequestBuilder) -> Reply {
     if status >= 400 {
         assert_eq!(reply.header("content-type"), "application/problem+json", "{reply:#?}");
         assert_eq!(reply.body["status"], json!(status), "{reply:#?}");
-        for member in ["type", "title", "detail", "request_id"] {
+        for member in ["type", "title", "detail", "code", "request_id"] {
             assert!(reply.body[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {reply:#?}");
         }
         assert_eq!(reply.body["errors"].is_array(), status == 422, "{reply:#?}");

@@ -12,5 +12,5 @@ async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Pr
     let (caller, task) = state.caller_and_task(request)?; // 401, 400, 403
     let known = request.if_none_match()?; // 400
     let task = state.db.task(caller, task).await?; // 401, 403, 503
-    Ok(unless_known(with_etag(ok(&task), task.version()), known.as_ref()))
+    Ok(unless_known(with_etag(ok(&task), task.version), known.as_ref()))
 }

@@ -1,4 +1,5 @@
 //! `PUT /users/{user_id}`: change the caller's address or password, given the current password.
+//! `PATCH /users/{user_id}`: the same.
 
 use api::{Authenticated, Problem, Request, Response, SecurityEvent, ok, optional, required};
 use domain::{Email, Password, PasswordAttempt, UserChanges};

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use domain::{Precondition, Timestamp, Version};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use domain::{Precondition, Version};
 use lambda_http::{
     Body,
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG},
+        header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, LINK},
     },
 };
+use sha2::{Digest, Sha256};
 
 use crate::{Problem, Response};
 
@@ -29,16 +31,20 @@ impl EntityTag {
     /// The version that the tag was made from. `None` for a weak tag, as `If-Match` compares strongly (section 8.8.3.2), and
     /// for a tag that is not ours.
     fn version(&self) -> Option<Version> {
-        let changed_at = i64::from_str_radix(&self.opaque, 16).ok().and_then(Timestamp::from_micros)?;
-        let version = Version::from(changed_at);
-        (*self == Self::from(version)).then_some(version)
+        if self.is_weak { None } else { Version::parse(&self.opaque) }
+    }
+
+    /// For a response that has no version: a digest of its body and its `Link`.
+    pub fn of(response: &Response) -> Self {
+        let mut digest = Sha256::new_with_prefix(response.body());
+        digest.update(response.headers().get(LINK).map(HeaderValue::as_bytes).unwrap_or_default());
+        Self::strong(BASE64_URL_SAFE_NO_PAD.encode(&digest.finalize()[..16]))
     }
 }
 
-/// The microseconds of the last change, in hexadecimal.
 impl From<Version> for EntityTag {
     fn from(version: Version) -> Self {
-        Self::strong(format!("{:x}", version.changed_at().as_micros()))
+        Self::strong(version.to_string())
     }
 }
 
@@ -137,6 +143,8 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
+    use domain::Timestamp;
+
     use super::*;
 
     fn weak(opaque: &str) -> EntityTag {

@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 
-use domain::{Description, Email, Password, PasswordAttempt, Title, ValidationError};
+use domain::{
+    Description, Email, Password, PasswordAttempt, Priority, Status, Tags, Timestamp, Title, ValidationError,
+};
 use serde_json::Value;
 
 use crate::{FieldError, Problem, excerpt::excerpt, object::Object};
@@ -21,6 +23,30 @@ impl FromJson for bool {
 
     fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
         value.as_bool().map(Ok)
+    }
+}
+
+impl FromJson for Priority {
+    const EXPECTED: &'static str = "an integer";
+
+    /// A number without a fraction is an integer, as in JSON Schema.
+    fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
+        let number = value.as_i64().or_else(|| {
+            let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
+            // Saturates, and is then out of range.
+            #[allow(clippy::cast_possible_truncation)]
+            Some(number as i64)
+        });
+        number.map(Self::new)
+    }
+}
+
+impl FromJson for Tags {
+    const EXPECTED: &'static str = "an array of strings";
+
+    fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
+        let names = value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
+        Some(Self::parse(names))
     }
 }
 
@@ -43,7 +69,9 @@ from_json_string! {
     Title: |text: String| Title::parse(&text),
     Description: Description::parse,
     Password: Password::parse,
-    PasswordAttempt: PasswordAttempt::parse
+    PasswordAttempt: PasswordAttempt::parse,
+    Status: |text: String| Status::parse(&text),
+    Timestamp: |text: String| Timestamp::parse(&text)
 }
 
 /// A field of a body. See [`required`], [`optional`] and [`nullable`].
@@ -121,9 +149,9 @@ impl<T: FromJson> Presence for Nullable<T> {
     }
 }
 
-/// All fields of a body: a tuple of [`required`], [`optional`] and [`nullable`] ones.
+/// Fields of a body: one, or a tuple.
 pub trait Fields {
-    /// The tuple of the parsed values.
+    /// The parsed value, or the tuple of them.
     type Values;
 
     /// Takes the fields out of the object; `None` when any is invalid.
@@ -131,16 +159,24 @@ pub trait Fields {
     fn parse(self, object: &mut Object, errors: &mut BodyErrors) -> Option<Self::Values>;
 }
 
+impl<P: Presence> Fields for Field<P> {
+    type Values = P::Value;
+
+    fn parse(self, object: &mut Object, errors: &mut BodyErrors) -> Option<P::Value> {
+        errors.collect(self.name, self.presence.parse(object.take(self.name)))
+    }
+}
+
 macro_rules! fields {
     ($($field:ident)+) => {
-        impl<$($field: Presence),+> Fields for ($(Field<$field>,)+) {
-            type Values = ($($field::Value,)+);
+        impl<$($field: Fields),+> Fields for ($($field,)+) {
+            type Values = ($($field::Values,)+);
 
             #[allow(non_snake_case)]
             fn parse(self, object: &mut Object, errors: &mut BodyErrors) -> Option<Self::Values> {
                 let ($($field,)+) = self;
                 // All fields are parsed before the first error counts.
-                $(let $field = errors.collect($field.name, $field.presence.parse(object.take($field.name)));)+
+                $(let $field = $field.parse(object, errors);)+
                 Some(($($field?,)+))
             }
         }
@@ -148,6 +184,7 @@ macro_rules! fields {
 }
 fields! { A B }
 fields! { A B C }
+fields! { A B C D E F }
 
 #[doc(hidden)]
 #[derive(Default)]
@@ -159,6 +196,11 @@ pub struct BodyErrors {
 }
 
 impl BodyErrors {
+    /// The value of a rule that covers several fields, under the name of one.
+    pub(crate) fn check<T>(&mut self, field: &'static str, checked: Result<T, ValidationError>) -> Option<T> {
+        self.collect(field, checked.map_err(InvalidField::InvalidValue))
+    }
+
     fn collect<T>(&mut self, field: &'static str, parsed: Result<T, InvalidField>) -> Option<T> {
         match parsed {
             Ok(value) => return Some(value),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    Error, Problem, Request, SecurityEvent,
+    Code, Error, Problem, Request, SecurityEvent,
     metrics::Metrics,
     millis::millis,
     setting::{AWS_LAMBDA_LOG_LEVEL, STAGE as STAGE_SETTING},
@@ -67,7 +67,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     security_event: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<&'static str>,
+    problem: Option<Code>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a str>,
     #[serde(flatten)]
@@ -102,35 +102,10 @@ pub(crate) fn request(
         cold_start: !WARM.swap(true, Ordering::Relaxed),
         user: request.user().or(user),
         security_event: event.map(SecurityEvent::name),
-        problem: problem.map(kind),
+        problem: problem.map(Problem::code),
         cause,
         metrics: STAGE.get().map(|stage| Metrics::new(stage, now, event, problem, database)),
     };
     // A request does not fail because its line cannot be written.
     let _ = serde_json::to_string(&line).map(|line| writeln!(io::stdout(), "{line}"));
-}
-
-fn kind(problem: &Problem) -> &'static str {
-    match problem {
-        Problem::BadPath(_) => "bad_path",
-        Problem::BadParameter(..) | Problem::UnknownParameter(_) => "bad_parameter",
-        Problem::BadHeader(..) => "bad_header",
-        Problem::BadBody(_) => "bad_body",
-        Problem::TokenMissing => "token_missing",
-        Problem::TokenInvalid => "token_invalid",
-        Problem::WrongCredentials(_) => "wrong_credentials",
-        Problem::WrongCurrentPassword => "wrong_current_password",
-        Problem::NotTheCaller => "not_the_caller",
-        Problem::NoSuchTask => "no_such_task",
-        Problem::NoSuchFile => "no_such_file",
-        Problem::PreconditionFailed => "stale",
-        Problem::EmailTaken => "email_taken",
-        Problem::BodyTooLarge => "body_too_large",
-        Problem::UnsupportedMediaType => "unsupported_media_type",
-        Problem::Unprocessable(_) => "unprocessable",
-        Problem::KeyReused => "key_reused",
-        Problem::TooManyAttempts(_) => "too_many_attempts",
-        Problem::Unavailable(_) => "unavailable",
-        Problem::Internal(_) => "internal",
-    }
 }

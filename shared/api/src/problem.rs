@@ -12,10 +12,10 @@ use crate::{Response, excerpt::excerpt, response::with_json};
 /// Every error response, as a problem document (RFC 9457).
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    #[error("The path's {0} must be a hyphenated UUID.")]
+    #[error("The path's {0} must be a hyphenated UUID (or, of a user, me).")]
     BadPath(&'static str),
     #[error("The query parameter \"{0}\" {1}.")]
-    BadParameter(&'static str, &'static str),
+    BadParameter(&'static str, String),
     #[error("The query parameter \"{}\" is unknown.", excerpt(.0))]
     UnknownParameter(String),
     #[error("The header {0} {1}.")]
@@ -43,6 +43,8 @@ pub enum Problem {
     PreconditionFailed,
     #[error("The e-mail address already has an account.")]
     EmailTaken,
+    #[error("The account has as many tasks as it may have: delete some first.")]
+    AccountFull,
     #[error("The body must be at most 64 KiB long.")]
     BodyTooLarge,
     #[error("The body must be sent as Content-Type: application/json.")]
@@ -66,6 +68,60 @@ pub enum Problem {
     Internal(String),
 }
 
+/// The kind of a problem, for programs: the word stays the same when the detail is reworded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    BadPath,
+    BadParameter,
+    BadHeader,
+    BadBody,
+    TokenMissing,
+    TokenInvalid,
+    WrongCredentials,
+    WrongCurrentPassword,
+    NotYours,
+    NoSuchTask,
+    NoSuchFile,
+    EmailTaken,
+    AccountFull,
+    /// The task has changed since.
+    Stale,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Unprocessable,
+    KeyReused,
+    TooManyAttempts,
+    Unavailable,
+    Internal,
+}
+
+impl Code {
+    pub const ALL: [Self; 21] = [
+        Self::BadPath,
+        Self::BadParameter,
+        Self::BadHeader,
+        Self::BadBody,
+        Self::TokenMissing,
+        Self::TokenInvalid,
+        Self::WrongCredentials,
+        Self::WrongCurrentPassword,
+        Self::NotYours,
+        Self::NoSuchTask,
+        Self::NoSuchFile,
+        Self::EmailTaken,
+        Self::AccountFull,
+        Self::Stale,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Unprocessable,
+        Self::KeyReused,
+        Self::TooManyAttempts,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+}
+
 /// A value that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
@@ -81,6 +137,7 @@ struct Document<'a> {
     title: &'static str,
     status: u16,
     detail: String,
+    code: Code,
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: Cow<'a, [FieldError]>,
@@ -90,27 +147,39 @@ impl Problem {
     /// `Retry-After` when the database cannot be reached.
     const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-    pub(crate) fn status(&self) -> StatusCode {
+    /// What a client is told by its number, and what by a word.
+    pub(crate) fn kind(&self) -> (StatusCode, Code) {
         match self {
-            Self::BadPath(_)
-            | Self::BadParameter(..)
-            | Self::UnknownParameter(_)
-            | Self::BadHeader(..)
-            | Self::BadBody(_) => StatusCode::BAD_REQUEST,
-            Self::TokenMissing | Self::TokenInvalid | Self::WrongCredentials(_) | Self::WrongCurrentPassword => {
-                StatusCode::UNAUTHORIZED
-            }
-            Self::NotTheCaller | Self::NoSuchTask => StatusCode::FORBIDDEN,
-            Self::NoSuchFile => StatusCode::NOT_FOUND,
-            Self::EmailTaken => StatusCode::CONFLICT,
-            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Unprocessable(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BadPath(_) => (StatusCode::BAD_REQUEST, Code::BadPath),
+            Self::BadParameter(..) | Self::UnknownParameter(_) => (StatusCode::BAD_REQUEST, Code::BadParameter),
+            Self::BadHeader(..) => (StatusCode::BAD_REQUEST, Code::BadHeader),
+            Self::BadBody(_) => (StatusCode::BAD_REQUEST, Code::BadBody),
+            Self::TokenMissing => (StatusCode::UNAUTHORIZED, Code::TokenMissing),
+            Self::TokenInvalid => (StatusCode::UNAUTHORIZED, Code::TokenInvalid),
+            Self::WrongCredentials(_) => (StatusCode::UNAUTHORIZED, Code::WrongCredentials),
+            Self::WrongCurrentPassword => (StatusCode::UNAUTHORIZED, Code::WrongCurrentPassword),
+            Self::NotTheCaller => (StatusCode::FORBIDDEN, Code::NotYours),
+            Self::NoSuchTask => (StatusCode::FORBIDDEN, Code::NoSuchTask),
+            Self::NoSuchFile => (StatusCode::NOT_FOUND, Code::NoSuchFile),
+            Self::EmailTaken => (StatusCode::CONFLICT, Code::EmailTaken),
+            Self::AccountFull => (StatusCode::CONFLICT, Code::AccountFull),
+            Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, Code::Stale),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge),
+            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType),
+            Self::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, Code::Unprocessable),
+            Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, Code::KeyReused),
+            Self::TooManyAttempts(_) => (StatusCode::TOO_MANY_REQUESTS, Code::TooManyAttempts),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
         }
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.kind().1
+    }
+
+    fn invalid_field(field: &'static str, rule: ValidationError) -> Self {
+        Self::Unprocessable(vec![FieldError { field, detail: rule.to_string() }])
     }
 
     /// The body as a whole breaks a rule.
@@ -119,12 +188,13 @@ impl Problem {
     }
 
     pub(crate) fn respond(&self, request_id: &str) -> Response {
-        let status = self.status();
+        let (status, code) = self.kind();
         let document = Document {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             detail: self.to_string(),
+            code,
             request_id,
             errors: match self {
                 Self::Unprocessable(errors) => Cow::from(errors),
@@ -169,8 +239,6 @@ impl Problem {
 impl From<db::Error> for Problem {
     fn from(error: db::Error) -> Self {
         use db::Constraint;
-        let invalid =
-            |field, rule: ValidationError| Self::Unprocessable(vec![FieldError { field, detail: rule.to_string() }]);
         match error {
             db::Error::TokenRevoked => Self::TokenInvalid,
             db::Error::WrongCredentials(user) => Self::WrongCredentials(user),
@@ -179,15 +247,22 @@ impl From<db::Error> for Problem {
             db::Error::NoSuchTask => Self::NoSuchTask,
             db::Error::PreconditionFailed => Self::PreconditionFailed,
             db::Error::KeyReused => Self::KeyReused,
+            db::Error::AccountFull => Self::AccountFull,
             db::Error::Unavailable(cause) => Self::Unavailable(cause),
             db::Error::Violated(constraint) => match constraint {
                 Constraint::EmailTaken => Self::EmailTaken,
                 Constraint::TaskOwner => Self::TokenInvalid,
                 // `domain` validates these first; the schema decides.
-                Constraint::EmailFormat => invalid("email", ValidationError::EmailFormat),
-                Constraint::TitleNotEmpty => invalid("title", ValidationError::TitleEmpty),
-                Constraint::TitleLength => invalid("title", ValidationError::TitleTooLong),
-                Constraint::DescriptionLength => invalid("description", ValidationError::DescriptionTooLong),
+                Constraint::EmailFormat => Self::invalid_field("email", ValidationError::EmailFormat),
+                Constraint::TitleNotEmpty => Self::invalid_field("title", ValidationError::TitleEmpty),
+                Constraint::TitleLength => Self::invalid_field("title", ValidationError::TitleTooLong),
+                Constraint::DescriptionLength => {
+                    Self::invalid_field("description", ValidationError::DescriptionTooLong)
+                }
+                Constraint::PriorityValid => Self::invalid_field("priority", ValidationError::PriorityOutOfRange),
+                Constraint::StatusValid => Self::invalid_field("status", ValidationError::StatusUnknown),
+                // Retried by `db`.
+                Constraint::TaskTag => Self::Internal(error.to_string()),
             },
             db::Error::Internal(_) => Self::Internal(error.to_string()),
         }

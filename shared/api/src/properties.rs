@@ -1,12 +1,14 @@
 //! Properties that hold for any event.
 
 use auth::{PublicKeys, SigningKey, TokenLifetime, TokenPolicy, Verifier};
-use domain::{Description, Email, Password, PasswordAttempt, TaskId, Title, UserId};
+use domain::{Email, Password, PasswordAttempt, TaskId, Title, UserId};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use crate::{
-    Problem, Request, Response, decode_cursor, encode_cursor, invoke, no_content, nullable, optional, required,
+    Problem, Request, Response, TaskFields, TaskQuery,
+    cursor::{decode_cursor, encode_cursor},
+    invoke, no_content, optional, required,
 };
 
 /// Any JSON, some of it made of words that the API uses.
@@ -33,6 +35,12 @@ fn known_word() -> impl Strategy<Value = String> {
         "title",
         "description",
         "completed",
+        "status",
+        "in_progress",
+        "priority",
+        "due_date",
+        "2026-03-01T17:00:00+01:00",
+        "tags",
         "email",
         "password",
         "current_password",
@@ -56,6 +64,8 @@ fn known_word() -> impl Strategy<Value = String> {
         "user_id",
         "task_id",
         "limit=1",
+        "status=pending,completed&priority=1,2&tag=home,A&q=a+b",
+        "due_after=2026-03-01T17:00:00Z&sort=-due_date",
         "cursor=AAAA",
         "idempotency-key",
         "if-match",
@@ -121,12 +131,12 @@ async fn parse_all(verifier: &Verifier, request: &Request) -> Result<Response, P
         }),
         request.path_id("user_id", UserId::parse).map(drop),
         request.path_id("task_id", TaskId::parse).map(drop),
-        request.query(["completed", "limit", "cursor"]).map(drop),
+        TaskQuery::parse(request).map(drop),
         request.idempotency_key().map(drop),
         request.if_match().map(drop),
         request.if_none_match().map(drop),
         request.json((required::<Email>("email"), required::<Password>("password"))).map(drop),
-        request.json((required::<Title>("title"), nullable::<Description>("description"))).map(drop),
+        request.json((required::<Title>("title"), TaskFields)).map(drop),
         request
             .json((
                 required::<PasswordAttempt>("current_password"),
@@ -178,8 +188,8 @@ proptest! {
 
     #[test]
     fn a_cursor_is_read_only_in_the_form_it_is_written_in(text in "[A-Za-z0-9_-]{30,34}|.*") {
-        if let Some(position) = decode_cursor(&text) {
-            prop_assert_eq!(encode_cursor(position), text);
+        if let Some(position) = decode_cursor(&text, "") {
+            prop_assert_eq!(encode_cursor(position, ""), text);
         }
     }
 }

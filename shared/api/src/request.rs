@@ -13,6 +13,7 @@ pub struct Request {
     pub(crate) id: String,
     /// Method and path, with names in place of ids.
     pub(crate) route: String,
+    method: String,
     path: String,
     path_parameters: HashMap<String, String>,
     query: String,
@@ -33,6 +34,7 @@ impl Request {
         Self {
             id: event.request_id.unwrap_or_else(|| fallback_id.to_owned()),
             route,
+            method: event.method,
             path: event.raw_path,
             path_parameters: event.path_parameters,
             query: event.raw_query_string,
@@ -132,10 +134,10 @@ impl Request {
                 return Err(Problem::UnknownParameter(name.into_owned()));
             };
             if value.contains('\0') {
-                return Err(Problem::BadParameter(names[index], "must not contain the character U+0000"));
+                return Err(Problem::BadParameter(names[index], "must not contain the character U+0000".to_owned()));
             }
             if values[index].replace(value.into_owned()).is_some() {
-                return Err(Problem::BadParameter(names[index], "must not be given twice"));
+                return Err(Problem::BadParameter(names[index], "must not be given twice".to_owned()));
             }
         }
         Ok(values)
@@ -148,7 +150,8 @@ impl Request {
     pub fn json<F: Fields>(&self, fields: F) -> Result<F::Values, Problem> {
         let media_type = self.header("content-type").unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
-        if !media_type.eq_ignore_ascii_case("application/json") {
+        let is_patch = self.method == "PATCH" && media_type.eq_ignore_ascii_case("application/merge-patch+json");
+        if !is_patch && !media_type.eq_ignore_ascii_case("application/json") {
             return Err(Problem::UnsupportedMediaType);
         }
         let body = self.body.as_ref().ok_or_else(|| Problem::BadBody("The body is not valid base64.".to_owned()))?;
@@ -182,10 +185,12 @@ fn route(event: &Event) -> String {
     if !["", "$default"].contains(&event.route_key.as_str()) {
         return event.route_key.clone();
     }
-    let path = event.path_parameters.iter().fold(event.raw_path.clone(), |path, (name, value)| {
-        if value.is_empty() { path } else { path.replace(value, &format!("{{{name}}}")) }
+    let parameter_of = |segment: &str| event.path_parameters.iter().find(|(_, value)| *value == segment);
+    let segments = event.raw_path.split('/').map(|segment| match parameter_of(segment) {
+        Some((name, _)) if !segment.is_empty() => format!("{{{name}}}"),
+        _ => segment.to_owned(),
     });
-    format!("{} {path}", event.method)
+    format!("{} {}", event.method, segments.collect::<Vec<_>>().join("/"))
 }
 
 #[cfg(test)]
@@ -230,6 +235,16 @@ pub(crate) mod tests {
             "requestContext": {"http": {"method": "GET"}},
         }));
         assert_eq!(request.route, "GET /users/{user_id}/tasks/{task_id}");
+    }
+
+    #[test]
+    fn a_name_replaces_whole_segments_only() {
+        let request = request(serde_json::json!({
+            "rawPath": "/home/users/me/summary",
+            "pathParameters": {"user_id": "me"},
+            "requestContext": {"http": {"method": "GET"}},
+        }));
+        assert_eq!(request.route, "GET /home/users/{user_id}/summary");
     }
 
     #[test]

@@ -148,7 +148,7 @@ mod tests {
             body_of(response).await,
             json!({
                 "type": "about:blank", "title": "Internal Server Error", "status": 500,
-                "detail": "Something went wrong on our side.", "request_id": "r-1",
+                "detail": "Something went wrong on our side.", "code": "internal", "request_id": "r-1",
             })
         );
         assert_eq!(respond(&calls, &request, panics_once, soon()).await.status(), 204);

@@ -17,6 +17,7 @@ pub(crate) const JWT_SIGNING_KEY: Setting = Setting::secret("JWT_SIGNING_KEY");
 pub(crate) const DATABASE_CA_FILE: Setting = Setting::optional("DATABASE_CA_FILE");
 pub(crate) const JWT_AUDIENCE: Setting = Setting::optional("JWT_AUDIENCE");
 pub(crate) const JWT_ISSUER: Setting = Setting::optional("JWT_ISSUER");
+pub(crate) const TASK_LIMIT: Setting = Setting::optional("TASK_LIMIT");
 pub(crate) const TOKEN_LIFETIME_SECONDS: Setting = Setting::optional("TOKEN_LIFETIME_SECONDS");
 
 pub(crate) const AWS_LAMBDA_LOG_LEVEL: Setting = Setting::optional("AWS_LAMBDA_LOG_LEVEL");

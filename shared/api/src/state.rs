@@ -7,7 +7,7 @@ use crate::{
     config::{database, signer, verifier},
     setting::{
         DATABASE_CA_FILE, DATABASE_URL, JWT_AUDIENCE, JWT_ISSUER, JWT_PUBLIC_KEYS, JWT_SIGNING_KEY, Setting,
-        TOKEN_LIFETIME_SECONDS,
+        TASK_LIMIT, TOKEN_LIFETIME_SECONDS,
     },
     settings::Settings,
 };
@@ -54,19 +54,32 @@ impl State for TokenIssuer {
     }
 }
 
+/// [`Authenticated::task_limit`] without a setting.
+const DEFAULT_TASK_LIMIT: u32 = 10_000;
+
 /// For routes that require a token.
 pub struct Authenticated {
     pub db: Database,
+    /// How many tasks an account may have.
+    pub task_limit: u32,
     verifier: Verifier,
 }
 
 impl State for Authenticated {
-    const SETTINGS: &'static [Setting] =
-        &[DATABASE_URL, DATABASE_CA_FILE, JWT_PUBLIC_KEYS, JWT_ISSUER, JWT_AUDIENCE, TOKEN_LIFETIME_SECONDS];
+    const SETTINGS: &'static [Setting] = &[
+        DATABASE_URL,
+        DATABASE_CA_FILE,
+        JWT_PUBLIC_KEYS,
+        JWT_ISSUER,
+        JWT_AUDIENCE,
+        TOKEN_LIFETIME_SECONDS,
+        TASK_LIMIT,
+    ];
 
     async fn new(settings: &Settings) -> Result<Self, Error> {
         let verifier = verifier(settings)?;
-        Ok(Self { db: database(settings).await?, verifier })
+        let task_limit = settings.parse(TASK_LIMIT)?.unwrap_or(DEFAULT_TASK_LIMIT);
+        Ok(Self { db: database(settings).await?, task_limit, verifier })
     }
 }
 
@@ -75,10 +88,10 @@ impl Authenticated {
     /// has been revoked is decided by the statement that serves the request.
     ///
     /// # Errors
-    /// 401 without a valid token, 400 when the path's id is no UUID, 403 when it is another user's.
+    /// 401 without a valid token, 400 when the path's id is neither a UUID nor `me`, 403 when it is another user's.
     pub fn caller(&self, request: &Request) -> Result<Caller, Problem> {
         let caller = self.verify(request)?;
-        check_user(&caller, request.path_id("user_id", UserId::parse)?)?;
+        check_user(&caller, path_user(&caller, request)?)?;
         Ok(caller)
     }
 
@@ -88,7 +101,7 @@ impl Authenticated {
     /// As [`Authenticated::caller`]. A task id that is no UUID comes before another user's id.
     pub fn caller_and_task(&self, request: &Request) -> Result<(Caller, TaskId), Problem> {
         let caller = self.verify(request)?;
-        let user = request.path_id("user_id", UserId::parse)?;
+        let user = path_user(&caller, request)?;
         let task = request.path_id("task_id", TaskId::parse)?;
         check_user(&caller, user)?;
         Ok((caller, task))
@@ -100,6 +113,11 @@ impl Authenticated {
         request.record_user(caller.user());
         Ok(caller)
     }
+}
+
+/// The user in the path: `me` is the caller.
+fn path_user(caller: &Caller, request: &Request) -> Result<UserId, Problem> {
+    request.path_id("user_id", |text| if text == "me" { Some(caller.user()) } else { UserId::parse(text) })
 }
 
 fn check_user(caller: &Caller, user: UserId) -> Result<(), Problem> {

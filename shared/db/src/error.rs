@@ -27,6 +27,9 @@ pub enum Error {
     /// The idempotency key has created another task.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// The account has as many tasks as it may have.
+    #[error("the account has as many tasks as it may have")]
+    AccountFull,
     #[error("constraint {0:?} is violated")]
     Violated(Constraint),
     /// The database could not be reached before the deadline, refused us, or did not complete the statement.
@@ -47,6 +50,11 @@ impl Error {
     pub(crate) fn no_row() -> Self {
         Self::Internal("none: no row".to_owned())
     }
+
+    /// For an answer that the schema rules out.
+    pub(crate) fn unexpected(what: &str) -> Self {
+        Self::Internal(format!("none: unexpected {what}"))
+    }
 }
 
 /// A column that is missing or of another type.
@@ -64,8 +72,12 @@ pub enum Constraint {
     TitleNotEmpty,
     TitleLength,
     DescriptionLength,
+    PriorityValid,
+    StatusValid,
     /// The account was deleted while the statement ran.
     TaskOwner,
+    /// A tag that no task had was deleted while the statement ran.
+    TaskTag,
 }
 
 impl Constraint {
@@ -77,7 +89,10 @@ impl Constraint {
             "title_not_empty" => Self::TitleNotEmpty,
             "title_length" => Self::TitleLength,
             "description_length" => Self::DescriptionLength,
+            "priority_valid" => Self::PriorityValid,
+            "status_valid" => Self::StatusValid,
             "fk_tasks_user_id" => Self::TaskOwner,
+            "task_tags_tag_id_fkey" => Self::TaskTag,
             _ => return None,
         })
     }

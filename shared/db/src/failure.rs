@@ -68,7 +68,7 @@ pub(crate) enum Retry {
 ///   (`statement_timeout`).
 /// - `OnNewConnection`: other 57 (shutdown, failover), 58 (system), 25006 (a primary has become a replica).
 /// - `AfterTimeout`: 08, a pooler's word for its own connection to the server.
-/// - `Never`: 22 and 42 (the statement), 23 (a constraint).
+/// - `Never`: 22 and 42 (the statement), 23 (a constraint, but for one that a sweep of tags violates).
 /// - `WithNewConfig`: 28 and 3D (role, password, database).
 /// - `Unclear`: 08P01, PgBouncer's code for a wrong password as for a server that is down, and XX, the code of Neon's proxy
 ///   for everything, also while it wakes a database.
@@ -84,11 +84,12 @@ pub(crate) fn classify(error: Option<&DbError>) -> Retry {
         "08" => Retry::AfterTimeout,
         "XX" => Retry::Unclear,
         "28" | "3D" => Retry::WithNewConfig,
-        "23" => Retry::Never(match error.constraint().and_then(Constraint::by_name) {
-            Some(Constraint::TaskOwner) => Error::TokenRevoked,
-            Some(constraint) => Error::Violated(constraint),
-            None => Error::Internal(code.code().to_owned()),
-        }),
+        "23" => match error.constraint().and_then(Constraint::by_name) {
+            Some(Constraint::TaskOwner) => Retry::Never(Error::TokenRevoked),
+            Some(Constraint::TaskTag) => Retry::OnSameConnection,
+            Some(constraint) => Retry::Never(Error::Violated(constraint)),
+            None => Retry::Never(Error::Internal(code.code().to_owned())),
+        },
         _ => Retry::Never(Error::Internal(code.code().to_owned())),
     }
 }

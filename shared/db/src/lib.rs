@@ -28,6 +28,8 @@ mod password_check;
 pub mod pooler;
 mod retry;
 mod signin_failures;
+mod summary;
+mod task_list;
 mod tasks;
 mod users;
 

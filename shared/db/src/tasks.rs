@@ -3,12 +3,25 @@
 
 use auth::Caller;
 use domain::{
-    Description, NewTask, Page, PageRequest, Position, Precondition, RequestHash, Task, TaskChanges, TaskId, Title,
-    TokenVersion,
+    Description, NewTask, Precondition, Priority, RequestHash, Status, StatusChange, Tags, Task, TaskChanges, TaskId,
+    TaskValues, Timestamp, Title, TokenVersion,
 };
 use tokio_postgres::{Row, types::Type};
+use uuid::Uuid;
 
 use crate::{Database, Error};
+
+/// The columns that a task is read from, beside its tags.
+pub(crate) const TASK_COLUMNS: &str =
+    "id, user_id, title, description, status, priority, due_date, created_at, updated_at";
+
+/// The names of a task's tags, in no order.
+macro_rules! task_tags {
+    ($task:literal) => {
+        concat!("ARRAY(SELECT name FROM task_tags JOIN tags ON tags.id = tag_id WHERE task_id = ", $task, ".id)")
+    };
+}
+pub(crate) use task_tags;
 
 /// The result of [`Database::create_task`].
 pub enum Created {
@@ -18,85 +31,56 @@ pub enum Created {
 }
 
 impl Database {
-    /// The caller's tasks, newest first.
+    /// Creates a task, or finds the one that the same request has created before. An account of `limit` tasks is full; a
+    /// few more may get in at once.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`].
-    pub async fn list_tasks(&self, caller: Caller, request: PageRequest) -> Result<Page, Error> {
-        // One more than the page holds is read, to know whether there is a next page.
-        let sql = "
-            SELECT task.*
-            FROM users
-            LEFT JOIN LATERAL (
-                SELECT *
-                FROM tasks
-                WHERE user_id = users.id
-                  AND ($3::boolean IS NULL OR completed = $3)
-                  AND ($4::timestamp IS NULL OR (created_at, id) < ($4, $5::uuid))
-                ORDER BY created_at DESC, id DESC
-                LIMIT $6
-            ) AS task ON true
-            WHERE users.id = $1 AND users.token_version = $2
-            ORDER BY task.created_at DESC, task.id DESC";
-        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
-        let size = usize::from(request.size.get());
-        let rows = self
-            .read(
-                sql,
-                &[
-                    (user.as_uuid(), Type::UUID),
-                    (&version, Type::INT4),
-                    (&request.completed, Type::BOOL),
-                    (&request.after.map(|after| *after.created_at.as_utc()), Type::TIMESTAMP),
-                    (&request.after.map(|after| *after.id.as_uuid()), Type::UUID),
-                    (&(i64::from(request.size.get()) + 1), Type::INT8),
-                ],
-            )
-            .await?;
-        if rows.is_empty() {
-            return Err(Error::TokenRevoked);
-        }
-        let mut tasks = rows.iter().filter_map(|row| task(row).transpose()).collect::<Result<Vec<_>, _>>()?;
-        let more = tasks.len() > size;
-        tasks.truncate(size);
-        let next = tasks.last().filter(|_| more).map(|last| Position { created_at: last.created_at, id: last.id });
-        Ok(Page { tasks, next })
-    }
-
-    /// Creates a task, or finds the one that the same request has created before.
-    ///
-    /// # Errors
-    /// [`Error::TokenRevoked`]; [`Error::KeyReused`] when another request has created it.
-    pub async fn create_task(&self, caller: Caller, new: &NewTask) -> Result<Created, Error> {
-        let sql = "
-            WITH caller AS (
+    /// [`Error::TokenRevoked`]; [`Error::KeyReused`] when another request has created it; [`Error::AccountFull`].
+    pub async fn create_task(&self, caller: Caller, new: &NewTask, limit: u32) -> Result<Created, Error> {
+        let sql = format!(
+            "WITH caller AS (
                 SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
+            ), room AS (
+                SELECT id FROM caller WHERE NOT EXISTS (SELECT FROM tasks WHERE user_id = $2 OFFSET $13)
             ), created AS (
-                INSERT INTO tasks (id, user_id, title, description, request_hash)
-                SELECT $4, id, $5, $6, $7 FROM caller
+                INSERT INTO tasks (id, user_id, title, description, status, priority, due_date, request_hash)
+                SELECT $4, id, $5, $6, $7, $8, $9, $10 FROM room
                 ON CONFLICT (id) DO NOTHING
-                RETURNING *
+                RETURNING {TASK_COLUMNS}
             ), task AS (
-                SELECT true AS is_new, true AS is_same, * FROM created
+                SELECT true AS is_new, true AS is_same, *,
+                       CASE WHEN $11::uuid[] = '{{}}' THEN '{{}}' ELSE set_task_tags(id, $11, $12) END AS tags
+                FROM created
                 UNION ALL
-                SELECT false, coalesce(request_hash = $7, true), * FROM tasks WHERE id = $4 AND user_id = $2
+                SELECT false, COALESCE(request_hash = $10, true), {TASK_COLUMNS}, {tags}
+                FROM tasks WHERE id = $4 AND user_id = $2
             )
-            SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
-            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true";
+            SELECT statement_timestamp() AS clock, caller.id AS caller, room.id IS NULL AS is_full, task.*
+            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN room ON true LEFT JOIN task ON true",
+            tags = task_tags!("tasks")
+        );
         let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+        let TaskValues { title, description, status, priority, due_date, tags } = &new.values;
+        let (tag_ids, tag_names) = ids_and_names(tags);
         // The insert waits for a concurrent one of the same id and then does nothing, but the statement's snapshot is too
         // old to see the other's row. Then it is sent again.
         for _ in 0..2 {
             let (row, _) = self
                 .write(
-                    sql,
+                    &sql,
                     &[
                         (user.as_uuid(), Type::UUID),
                         (&version, Type::INT4),
                         (new.id.as_uuid(), Type::UUID),
-                        (&new.title.as_str(), Type::TEXT),
-                        (&new.description.as_ref().map(Description::as_str), Type::TEXT),
+                        (&title.as_str(), Type::TEXT),
+                        (&description.as_ref().map(Description::as_str), Type::TEXT),
+                        (&status.as_str(), Type::TEXT),
+                        (&priority.map(Priority::get), Type::INT4),
+                        (&due_date.as_ref().map(Timestamp::as_utc), Type::TIMESTAMP),
                         (&new.request_hash.as_ref().map(RequestHash::as_bytes), Type::BYTEA),
+                        (&tag_ids, Type::UUID_ARRAY),
+                        (&tag_names, Type::TEXT_ARRAY),
+                        (&i64::from(limit.saturating_sub(1)), Type::INT8),
                     ],
                 )
                 .await?;
@@ -105,6 +89,9 @@ impl Database {
                     return Err(Error::KeyReused);
                 }
                 return Ok(if row.try_get("is_new")? { Created::New(task) } else { Created::Found(task) });
+            }
+            if row.try_get("is_full")? {
+                return Err(Error::AccountFull);
             }
         }
         Err(Error::Unavailable("a task of the same id was created and deleted meanwhile".to_owned()))
@@ -115,11 +102,14 @@ impl Database {
     /// # Errors
     /// [`Error::TokenRevoked`], [`Error::NoSuchTask`].
     pub async fn task(&self, caller: Caller, id: TaskId) -> Result<Task, Error> {
-        let sql = "
-            SELECT tasks.*
+        let sql = concat!(
+            "SELECT tasks.*, ",
+            task_tags!("tasks"),
+            " AS tags
             FROM users
             LEFT JOIN tasks ON tasks.id = $3 AND tasks.user_id = users.id
-            WHERE users.id = $1 AND users.token_version = $2";
+            WHERE users.id = $1 AND users.token_version = $2"
+        );
         let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
         let rows =
             self.read(sql, &[(user.as_uuid(), Type::UUID), (&version, Type::INT4), (id.as_uuid(), Type::UUID)]).await?;
@@ -137,7 +127,7 @@ impl Database {
         precondition: &Precondition,
         changes: &TaskChanges,
     ) -> Result<Task, Error> {
-        // Locked first, to tell a task that is gone from one of another version.
+        // Locked first, to tell a task that is gone from one of another version, and to read its tags as they are then.
         let sql = "
             WITH caller AS (
                 SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
@@ -148,18 +138,27 @@ impl Database {
                 UPDATE tasks
                 SET title = COALESCE($6, tasks.title),
                     description = CASE WHEN $7 THEN $8 ELSE tasks.description END,
-                    completed = COALESCE($9, tasks.completed)
+                    status = CASE WHEN $9 AND tasks.status = 'completed' THEN 'pending'
+                                  ELSE COALESCE($10, tasks.status) END,
+                    priority = CASE WHEN $11 THEN $12 ELSE tasks.priority END,
+                    due_date = CASE WHEN $13 THEN $14 ELSE tasks.due_date END
                 FROM found
                 WHERE tasks.id = found.id AND ($5::timestamp[] IS NULL OR found.updated_at = ANY ($5))
                 RETURNING tasks.*
             ), task AS (
-                SELECT true AS is_updated, * FROM updated
+                SELECT true AS is_updated, *, set_task_tags(id, $15, $16) AS tags FROM updated
                 UNION ALL
-                SELECT false, * FROM found WHERE NOT EXISTS (SELECT FROM updated)
+                SELECT false, *, set_task_tags(id, NULL, NULL) FROM found WHERE NOT EXISTS (SELECT FROM updated)
             )
             SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
             FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true";
         let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+        let TaskChanges { title, description, status, priority, due_date, tags } = changes;
+        let new_status = match status {
+            Some(StatusChange::To(status)) => Some(status.as_str()),
+            Some(StatusChange::Reopen) | None => None,
+        };
+        let (tag_ids, tag_names) = tags.as_ref().map(ids_and_names).unzip();
         let (row, may_have_run) = self
             .write(
                 sql,
@@ -168,10 +167,17 @@ impl Database {
                     (&version, Type::INT4),
                     (id.as_uuid(), Type::UUID),
                     (&allowed_updated_at(precondition), Type::TIMESTAMP_ARRAY),
-                    (&changes.title.as_ref().map(Title::as_str), Type::TEXT),
-                    (&changes.description.is_some(), Type::BOOL),
-                    (&changes.description.as_ref().and_then(Option::as_ref).map(Description::as_str), Type::TEXT),
-                    (&changes.completed, Type::BOOL),
+                    (&title.as_ref().map(Title::as_str), Type::TEXT),
+                    (&description.is_some(), Type::BOOL),
+                    (&description.as_ref().and_then(Option::as_ref).map(Description::as_str), Type::TEXT),
+                    (&(*status == Some(StatusChange::Reopen)), Type::BOOL),
+                    (&new_status, Type::TEXT),
+                    (&priority.is_some(), Type::BOOL),
+                    (&priority.flatten().map(Priority::get), Type::INT4),
+                    (&due_date.is_some(), Type::BOOL),
+                    (&due_date.flatten().as_ref().map(Timestamp::as_utc), Type::TIMESTAMP),
+                    (&tag_ids, Type::UUID_ARRAY),
+                    (&tag_names, Type::TEXT_ARRAY),
                 ],
             )
             .await?;
@@ -223,6 +229,11 @@ impl Database {
     }
 }
 
+/// The tags' ids and names, as parameters.
+fn ids_and_names(tags: &Tags) -> (Vec<Uuid>, Vec<&str>) {
+    tags.iter().map(|tag| (tag.id(), tag.as_str())).unzip()
+}
+
 /// The values of `updated_at` that meet the precondition; null for any.
 fn allowed_updated_at(precondition: &Precondition) -> Option<Vec<chrono::NaiveDateTime>> {
     match precondition {
@@ -233,7 +244,7 @@ fn allowed_updated_at(precondition: &Precondition) -> Option<Vec<chrono::NaiveDa
 
 /// [`Error::TokenRevoked`] when a write's row has no caller.
 fn check_caller(row: &Row) -> Result<(), Error> {
-    row.try_get::<_, Option<uuid::Uuid>>("caller")?.map(drop).ok_or(Error::TokenRevoked)
+    row.try_get::<_, Option<Uuid>>("caller")?.map(drop).ok_or(Error::TokenRevoked)
 }
 
 /// The task in a write's row.
@@ -243,15 +254,25 @@ fn callers_task(row: &Row) -> Result<Option<Task>, Error> {
 }
 
 /// The task in a row; `None` when its columns are null.
-fn task(row: &Row) -> Result<Option<Task>, Error> {
-    let Some(id) = row.try_get::<_, Option<uuid::Uuid>>("id")? else { return Ok(None) };
+pub(crate) fn task(row: &Row) -> Result<Option<Task>, Error> {
+    let Some(id) = row.try_get::<_, Option<Uuid>>("id")? else { return Ok(None) };
+    let status = Status::parse(row.try_get("status")?).map_err(|_| Error::unexpected("status"))?;
+    let updated_at: Timestamp = row.try_get::<_, chrono::NaiveDateTime>("updated_at")?.into();
+    let mut tags: Vec<String> = row.try_get("tags")?;
+    // By code point: UTF-8 keeps their order.
+    tags.sort_unstable();
     Ok(Some(Task {
         id: id.into(),
-        user_id: row.try_get::<_, uuid::Uuid>("user_id")?.into(),
+        user_id: row.try_get::<_, Uuid>("user_id")?.into(),
         title: row.try_get("title")?,
         description: row.try_get("description")?,
-        completed: row.try_get("completed")?,
+        status,
+        completed: status.is_completed(),
+        priority: row.try_get("priority")?,
+        due_date: row.try_get::<_, Option<chrono::NaiveDateTime>>("due_date")?.map(Timestamp::from),
+        tags,
         created_at: row.try_get::<_, chrono::NaiveDateTime>("created_at")?.into(),
-        updated_at: row.try_get::<_, chrono::NaiveDateTime>("updated_at")?.into(),
+        updated_at,
+        version: updated_at.into(),
     }))
 }

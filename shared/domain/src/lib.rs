@@ -1,14 +1,21 @@
 //! What a user, a task, an e-mail address or a title *is*. The lowest layer: no I/O, no HTTP, no SQL.
 //!
-//! Client input is parsed once, at the edge. [`Email`], [`Title`], [`Description`], [`Password`] and [`PageSize`] have
-//! private fields and one fallible constructor, so each value obeys the rules of the HTTP contract and of the table
-//! constraint behind it. [`Task`], [`User`] and [`Page`] are plain records of what the database returned.
+//! Client input is parsed once, at the edge. [`Email`], [`Title`], [`Description`], [`Priority`], [`Tags`], [`Password`],
+//! [`SearchWords`] and [`PageSize`] have private fields and one fallible constructor, so each value obeys the rules of the
+//! HTTP contract and of the table constraint behind it. [`Task`], [`User`], [`Page`] and [`Summary`] are plain records of
+//! what the database returned.
 
 mod email;
 mod id;
 mod number;
+mod page;
 mod password;
+mod priority;
 mod request_hash;
+mod search;
+mod status;
+mod summary;
+mod tag;
 mod task;
 mod text;
 mod timestamp;
@@ -17,9 +24,15 @@ mod user;
 pub use email::Email;
 pub use id::{TaskId, UserId};
 pub use number::whole_number;
+pub use page::{Page, PageRequest, PageSize, Position, Sort, SortKey, TaskFilter};
 pub use password::{Password, PasswordAttempt, PasswordHash};
+pub use priority::Priority;
 pub use request_hash::RequestHash;
-pub use task::{NewTask, Page, PageRequest, PageSize, Position, Precondition, Task, TaskChanges, Version};
+pub use search::SearchWords;
+pub use status::{Status, StatusChange};
+pub use summary::{Summary, TagCount, TaskCounts};
+pub use tag::{Tag, Tags};
+pub use task::{NewTask, Precondition, Task, TaskChanges, TaskValues, Version};
 pub use text::{Description, Title};
 pub use timestamp::Timestamp;
 pub use user::{TokenVersion, User, UserChanges};
@@ -53,6 +66,29 @@ pub enum ValidationError {
     /// The `description_length` constraint.
     #[error("must be at most {} characters long", Description::MAX_CHARS)]
     DescriptionTooLong,
+    /// The `status_valid` constraint.
+    #[error("must be pending, in_progress or completed")]
+    StatusUnknown,
+    #[error("must agree with status: true for completed, false for any other")]
+    StatusContradicted,
+    /// The `priority_valid` constraint.
+    #[error("must be from {} to {}", Priority::RANGE.start(), Priority::RANGE.end())]
+    PriorityOutOfRange,
+    #[error("must be a date-time of RFC 3339 such as 2026-03-01T17:00:00+01:00")]
+    TimeFormat,
+    #[error("must be in the years 0000 to 9999, in UTC")]
+    TimeOutOfRange,
+    /// Empty after trimming.
+    #[error("must not have empty names")]
+    TagEmpty,
+    #[error("must not have names of invisible characters alone")]
+    TagInvisible,
+    #[error("must not have commas or control characters in names")]
+    TagSeparator,
+    #[error("must not have names of more than {} characters", Tag::MAX_CHARS)]
+    TagTooLong,
+    #[error("must be at most {} different names", Tags::MAX)]
+    TooManyTags,
 }
 
 /// PostgreSQL cannot store U+0000 in text.

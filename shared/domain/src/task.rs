@@ -1,6 +1,8 @@
-use serde::Serialize;
+use std::fmt;
 
-use crate::{Description, RequestHash, TaskId, Timestamp, Title, UserId};
+use serde::{Serialize, Serializer};
+
+use crate::{Description, Priority, RequestHash, Status, StatusChange, Tag, Tags, TaskId, Timestamp, Title, UserId};
 
 /// A task as its owner sees it.
 #[derive(Clone, Debug, Serialize)]
@@ -10,15 +12,17 @@ pub struct Task {
     pub user_id: UserId,
     pub title: String,
     pub description: Option<String>,
+    pub status: Status,
+    /// Whether the status is completed, for clients of the first release.
     pub completed: bool,
+    pub priority: Option<i32>,
+    pub due_date: Option<Timestamp>,
+    /// By code point.
+    pub tags: Vec<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-impl Task {
-    pub fn version(&self) -> Version {
-        Version(self.updated_at)
-    }
+    #[serde(rename = "etag")]
+    pub version: Version,
 }
 
 /// A version of a task: the time of its last change, which strictly increases (migration 0005).
@@ -31,9 +35,31 @@ impl Version {
     }
 }
 
+impl Version {
+    /// Parses what [`Version`] is displayed as, and nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let version = i64::from_str_radix(text, 16).ok().and_then(Timestamp::from_micros).map(Self)?;
+        (version.to_string() == text).then_some(version)
+    }
+}
+
 impl From<Timestamp> for Version {
     fn from(changed_at: Timestamp) -> Self {
         Self(changed_at)
+    }
+}
+
+/// The microseconds of the last change, in hexadecimal.
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0.as_micros())
+    }
+}
+
+/// The strong entity tag (RFC 9110, section 8.8.3).
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("\"{self}\""))
     }
 }
 
@@ -45,93 +71,72 @@ pub enum Precondition {
     OneOf(Vec<Version>),
 }
 
+/// What a task to create is asked to be.
+#[derive(Clone, Debug)]
+pub struct TaskValues {
+    pub title: Title,
+    pub description: Option<Description>,
+    pub status: Status,
+    pub priority: Option<Priority>,
+    pub due_date: Option<Timestamp>,
+    pub tags: Tags,
+}
+
+impl TaskValues {
+    /// The values of a new task after the changes; its title is this one.
+    pub fn new(title: Title, changes: TaskChanges) -> Self {
+        Self {
+            title,
+            description: changes.description.flatten(),
+            status: changes.status.map_or(Status::Pending, StatusChange::of_new_task),
+            priority: changes.priority.flatten(),
+            due_date: changes.due_date.flatten(),
+            tags: changes.tags.unwrap_or_default(),
+        }
+    }
+}
+
 /// A task to create. The id is chosen before the first attempt, so that a retry finds the task.
 #[derive(Clone, Debug)]
 pub struct NewTask {
     /// Random, or derived from the idempotency key.
     pub id: TaskId,
-    pub title: Title,
-    pub description: Option<Description>,
+    pub values: TaskValues,
     /// `None` without an idempotency key.
     pub request_hash: Option<RequestHash>,
 }
 
 impl NewTask {
     /// With an idempotency key the id is always the same.
-    pub fn new(owner: UserId, key: Option<&str>, title: Title, description: Option<Description>) -> Self {
-        let request_hash = key.map(|_| RequestHash::of(&title, description.as_ref()));
+    pub fn new(owner: UserId, key: Option<&str>, values: TaskValues) -> Self {
+        let request_hash = key.map(|_| RequestHash::of(&values));
         let id = key.map_or_else(TaskId::random, |key| TaskId::derived(owner, key));
-        Self { id, title, description, request_hash }
+        Self { id, values, request_hash }
     }
 }
 
-/// Changes to a task; `None` keeps the value.
-#[derive(Clone, Debug)]
+/// Changes to a task; `None` keeps the value, `Some(None)` clears it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskChanges {
     pub title: Option<Title>,
-    /// `Some(None)` clears it.
     pub description: Option<Option<Description>>,
-    pub completed: Option<bool>,
+    pub status: Option<StatusChange>,
+    pub priority: Option<Option<Priority>>,
+    pub due_date: Option<Option<Timestamp>>,
+    pub tags: Option<Tags>,
 }
 
 impl TaskChanges {
     /// Whether the task already has these values.
     pub fn are_applied_to(&self, task: &Task) -> bool {
-        let description =
-            |new: &Option<Description>| new.as_ref().map(Description::as_str) == task.description.as_deref();
-        self.title.as_ref().is_none_or(|title| title.as_str() == task.title)
-            && self.description.as_ref().is_none_or(description)
-            && self.completed.is_none_or(|completed| completed == task.completed)
+        let Self { title, description, status, priority, due_date, tags } = self;
+        title.as_ref().is_none_or(|title| title.as_str() == task.title)
+            && description
+                .as_ref()
+                .is_none_or(|new| new.as_ref().map(Description::as_str) == task.description.as_deref())
+            && status.is_none_or(|change| change.is_applied_to(task.status))
+            && priority.is_none_or(|new| new.map(Priority::get) == task.priority)
+            && due_date.is_none_or(|new| new == task.due_date)
+            && tags.as_ref().is_none_or(|new| new.iter().map(Tag::as_str).eq(task.tags.iter()))
     }
-}
-
-/// The maximum number of tasks on a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageSize(u8);
-
-impl PageSize {
-    pub const MAX: u8 = 100;
-
-    /// `None` unless `size` is 1 to [`PageSize::MAX`].
-    pub fn new(size: u8) -> Option<Self> {
-        (1..=Self::MAX).contains(&size).then_some(Self(size))
-    }
-
-    pub fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl Default for PageSize {
-    fn default() -> Self {
-        Self(50)
-    }
-}
-
-/// A position in a user's list, newest first: right after the task with this `created_at` and `id`.
-///
-/// Neither changes, so a position stays valid while tasks are created and deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    pub created_at: Timestamp,
-    /// Orders tasks created in the same microsecond.
-    pub id: TaskId,
-}
-
-/// A page of a user's tasks to list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PageRequest {
-    /// Keeps tasks with this value only.
-    pub completed: Option<bool>,
-    pub size: PageSize,
-    /// `None` for the first page.
-    pub after: Option<Position>,
-}
-
-/// A page of a user's tasks, newest first.
-#[derive(Clone, Debug)]
-pub struct Page {
-    pub tasks: Vec<Task>,
-    /// Where the next page starts; `None` on the last one.
-    pub next: Option<Position>,
 }

@@ -35,7 +35,7 @@ impl Title {
 
 /// White space, control characters, Unicode's default ignorable code points (zero-width characters, fillers, variation
 /// selectors, …) and the blank Braille pattern, which is in none of these classes.
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || c == '\u{2800}'

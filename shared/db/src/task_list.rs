@@ -1,0 +1,159 @@
+//! The statement of a list. It is put together from fixed parts, so that it has no more conditions than the request.
+
+use auth::Caller;
+use domain::{Page, PageRequest, Priority, SortKey, Status, Tag, TaskFilter, Timestamp, TokenVersion};
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::{
+    Database, Error,
+    tasks::{TASK_COLUMNS, task, task_tags},
+};
+
+/// A text in lower case, with simple case mapping whatever the database's locale: ICU's `lower` alone is a full mapping,
+/// in which these two letters depend on their neighbours or become two.
+fn fold_case(text: &str) -> String {
+    format!("replace(lower(replace({text}, 'İ', 'i') COLLATE \"und-x-icu\"), 'ς', 'σ')")
+}
+
+impl Database {
+    /// A page of the caller's tasks.
+    ///
+    /// # Errors
+    /// [`Error::TokenRevoked`].
+    pub async fn list_tasks(&self, caller: Caller, request: &PageRequest) -> Result<Page, Error> {
+        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+        let size = usize::from(request.size.get());
+        let mut query = Query::default();
+        query.bind(*user.as_uuid(), Type::UUID);
+        query.bind(version, Type::INT4);
+        // One more than the page holds is read, to know whether there is a next page.
+        query.bind(i64::from(request.size.get()) + 1, Type::INT8);
+        let page = query.page(request);
+        let sql = format!(
+            "SELECT task.*, {} AS tags
+            FROM (SELECT FROM users WHERE id = $1 AND token_version = $2) AS caller
+            LEFT JOIN ({page}) AS task ON true",
+            task_tags!("task")
+        );
+        let params: Vec<(&(dyn ToSql + Sync), Type)> =
+            query.params.iter().map(|(value, r#type)| (&**value as _, r#type.clone())).collect();
+        let rows = self.read(&sql, &params).await?;
+        if rows.is_empty() {
+            return Err(Error::TokenRevoked);
+        }
+        let mut tasks = rows.iter().filter_map(|row| task(row).transpose()).collect::<Result<Vec<_>, _>>()?;
+        // A join promises no order.
+        tasks.sort_by(|a, b| request.sort.compare(a, b));
+        let more = tasks.len() > size;
+        tasks.truncate(size);
+        let next = tasks.last().filter(|_| more).map(|last| request.sort.position_of(last));
+        Ok(Page { tasks, next })
+    }
+}
+
+/// A statement's parameters, as its parts are written.
+#[derive(Default)]
+struct Query {
+    params: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
+}
+
+impl Query {
+    /// Adds a parameter, and returns its number.
+    fn bind(&mut self, value: impl ToSql + Sync + Send + 'static, r#type: Type) -> usize {
+        self.params.push((Box::new(value), r#type));
+        self.params.len()
+    }
+
+    fn bind_time(&mut self, time: Timestamp) -> usize {
+        self.bind(*time.as_utc(), Type::TIMESTAMP)
+    }
+
+    /// Each begins with `AND`.
+    fn conditions(&mut self, filter: &TaskFilter) -> String {
+        let mut conditions = String::new();
+        let mut and = |condition: String| conditions += &format!(" AND {condition}");
+        // One value is compared with `=`, for an index that has the order of the list after it.
+        match filter.statuses.as_deref() {
+            None => {}
+            Some([status]) => and(format!("status = ${}", self.bind(status.as_str(), Type::TEXT))),
+            Some(statuses) => {
+                let names: Vec<_> = statuses.iter().copied().map(Status::as_str).collect();
+                and(format!("status = ANY (${})", self.bind(names, Type::TEXT_ARRAY)));
+            }
+        }
+        match filter.priorities.as_deref() {
+            None => {}
+            Some([priority]) => and(format!("priority = ${}", self.bind(priority.get(), Type::INT4))),
+            Some(priorities) => {
+                let numbers: Vec<_> = priorities.iter().copied().map(Priority::get).collect();
+                and(format!("priority = ANY (${})", self.bind(numbers, Type::INT4_ARRAY)));
+            }
+        }
+        for id in filter.tags.iter().map(Tag::id) {
+            let id = self.bind(id, Type::UUID);
+            and(format!("EXISTS (SELECT FROM task_tags WHERE task_id = tasks.id AND tag_id = ${id})"));
+        }
+        if let Some(time) = filter.due_after {
+            and(format!("due_date >= ${}", self.bind_time(time)));
+        }
+        if let Some(time) = filter.due_before {
+            and(format!("due_date < ${}", self.bind_time(time)));
+        }
+        for word in filter.words.iter() {
+            let word = self.bind(word.to_owned(), Type::TEXT);
+            and(format!("strpos(folded.text, {}) > 0", fold_case(&format!("${word}"))));
+        }
+        conditions
+    }
+
+    /// Where the tasks come from. Words do not contain white space, so none matches across title and description.
+    fn from(filter: &TaskFilter) -> String {
+        if filter.words.is_empty() {
+            return "tasks".to_owned();
+        }
+        // Without OFFSET the text would be computed for each word.
+        let text = fold_case("title || E'\\n' || COALESCE(description, '')");
+        format!("tasks CROSS JOIN LATERAL (SELECT {text} AS text OFFSET 0) AS folded")
+    }
+
+    /// The tasks of a page. Each branch reads an index in order, as far as the page goes.
+    fn page(&mut self, request: &PageRequest) -> String {
+        let PageRequest { filter, sort, after, .. } = request;
+        let (from, conditions) = (Self::from(filter), self.conditions(filter));
+        let (column, may_be_null) = match sort.key {
+            SortKey::CreatedAt => ("created_at", false),
+            SortKey::DueDate => ("due_date", true),
+            SortKey::Priority => ("priority", true),
+            SortKey::UpdatedAt => ("updated_at", false),
+        };
+        let (direction, beyond) = if sort.is_descending { ("DESC", "<") } else { ("ASC", ">") };
+        let branch = |condition: &str, limit: &str| {
+            format!(
+                "SELECT {TASK_COLUMNS} FROM {from} WHERE user_id = $1{conditions}{condition}
+                ORDER BY {column} {direction}, id {direction} LIMIT {limit}"
+            )
+        };
+        let after_id = after.map(|position| self.bind(*position.id.as_uuid(), Type::UUID));
+        let after_value = after.and_then(|position| position.value).map(|value| match sort.key {
+            SortKey::Priority => self.bind(i32::try_from(value).unwrap_or(i32::MAX), Type::INT4),
+            _ => self.bind(Timestamp::from_micros(value).map(|time| *time.as_utc()), Type::TIMESTAMP),
+        });
+        let beyond_value = match (after_value, after_id) {
+            (Some(value), Some(id)) => format!(" AND ({column}, id) {beyond} (${value}, ${id})"),
+            _ => String::new(),
+        };
+        if !may_be_null {
+            return branch(&beyond_value, "$3");
+        }
+        // Tasks without a value come last.
+        match (after_value, after_id) {
+            (None, Some(id)) => branch(&format!(" AND {column} IS NULL AND id {beyond} ${id}"), "$3"),
+            _ => format!(
+                "WITH valued AS ({}), unvalued AS ({})
+                SELECT * FROM valued UNION ALL SELECT * FROM unvalued",
+                branch(&format!(" AND {column} IS NOT NULL{beyond_value}"), "$3"),
+                branch(&format!(" AND {column} IS NULL"), "$3 - (SELECT count(*) FROM valued)"),
+            ),
+        }
+    }
+}
