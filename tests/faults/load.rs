@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use auth::{Caller, PublicKeys, Signer, SigningKey, TokenLifetime, TokenPolicy, Verifier};
+use auth::Caller;
 use db::{Created, Database, Usage, with_deadline};
-use domain::{NewTask, PageRequest, PageSize, Precondition, TaskChanges, Title, TokenVersion, UserId};
+use domain::{NewTask, PageRequest, Precondition, Status, StatusChange, TaskChanges, TaskValues, Title, UserId};
 use futures_util::{StreamExt, future::join_all, stream};
+use tests::caller::caller;
 
 use crate::{
     breakable::Breakable,
@@ -37,31 +38,21 @@ impl Connection {
     async fn use_task(&mut self, round: usize) {
         let user = self.caller.user();
         let title = Title::parse(&format!("{user} {round}")).unwrap();
-        let new = NewTask::new(UserId::random(), None, title.clone(), None);
-        let created = self.run(async |db, caller| db.create_task(caller, &new).await).await;
+        let new = NewTask::new(UserId::random(), None, TaskValues::new(title.clone(), TaskChanges::default()));
+        let created = self.run(async |db, caller| db.create_task(caller, &new, 10_000).await).await;
         let Created::New(task) = created else { panic!("{} was there before", new.id) };
         assert_eq!((task.id, task.user_id, task.title.as_str()), (new.id, user, title.as_str()));
 
-        let changes = TaskChanges { title: None, description: None, completed: Some(true) };
+        let changes = TaskChanges { status: Some(StatusChange::To(Status::Completed)), ..TaskChanges::default() };
         let task =
             self.run(async |db, caller| db.update_task(caller, new.id, &Precondition::Any, &changes).await).await;
         assert_eq!((task.id, task.user_id, task.completed), (new.id, user, true));
 
-        let all = PageRequest { completed: None, size: PageSize::default(), after: None };
-        let page = self.run(async |db, caller| db.list_tasks(caller, all).await).await;
+        let page = self.run(async |db, caller| db.list_tasks(caller, &PageRequest::default()).await).await;
         assert_eq!(page.tasks.iter().map(|task| (task.id, task.user_id)).collect::<Vec<_>>(), [(new.id, user)]);
 
         self.run(async |db, caller| db.delete_task(caller, new.id, &Precondition::Any).await).await;
     }
-}
-
-/// A new user, by a token that was issued and verified.
-fn caller() -> Caller {
-    let policy = TokenPolicy { issuer: "i".into(), audience: "a".into(), lifetime: TokenLifetime::default() };
-    let key = SigningKey::generate().unwrap();
-    let keys: PublicKeys = key.public().to_string().parse().unwrap();
-    let token = Signer::new(&key, policy.clone()).unwrap().issue(UserId::random(), TokenVersion(0)).unwrap();
-    Verifier::new(&keys, &policy).unwrap().verify(&token.value).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +67,7 @@ async fn two_hundred_connections_on_two_servers_get_no_error_and_no_other_users_
     // A few at a time: all clients share the cores of one machine, and TLS handshakes are expensive.
     let connections: Vec<_> = stream::iter(0..CONNECTIONS)
         .map(async |_| {
-            let caller = caller();
+            let caller = caller(UserId::random());
             let database = Database::open(config.clone(), None).await;
             Connection { database, caller, usage: Usage::default() }
         })

@@ -18,6 +18,7 @@
 pub mod api;
 pub mod base_path;
 pub mod browser;
+pub mod caller;
 pub mod command;
 pub mod database;
 pub mod network;

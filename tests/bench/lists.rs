@@ -1,0 +1,130 @@
+//! Reading: each kind of list, for three users, on its first and its hundredth page.
+
+use std::fmt::Write;
+
+use auth::Caller;
+use db::{Database, Error};
+use domain::{Page, PageRequest, Priority, SearchWords, Sort, Status, Tags, TaskFilter, Timestamp, UserId};
+use tests::{caller::caller, database::ca_file, workspace::variable};
+use tokio_postgres::Client;
+
+pub(crate) const RUNS: u32 = 20;
+
+pub(crate) const TAGS: [&str; 3] = ["home", "work", "rare"];
+
+/// The number of a user in the data, and how many tasks they have.
+const USERS: [(u32, &str); 3] = [(7, "about 90"), (1, "10,000, the limit"), (0, "a million")];
+
+const PAGES: usize = 100;
+
+/// The statement that a page of plain tasks needs at least.
+const PLAINEST: &str = "SELECT * FROM tasks WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT 51";
+
+fn kinds() -> Vec<(&'static str, PageRequest)> {
+    let time = |text| Some(Timestamp::parse(text).unwrap());
+    let filter = |filter: TaskFilter| PageRequest { filter, ..PageRequest::default() };
+    let statuses = |all: &[Status]| TaskFilter { statuses: Some(all.to_vec()), ..TaskFilter::default() };
+    let priorities = |all: &[i64]| {
+        let priorities = all.iter().map(|&number| Priority::new(number).unwrap()).collect();
+        TaskFilter { priorities: Some(priorities), ..TaskFilter::default() }
+    };
+    let tags = |names: &[&str]| TaskFilter { tags: Tags::parse(names).unwrap(), ..TaskFilter::default() };
+    let due = |after, before| TaskFilter { due_after: time(after), due_before: time(before), ..TaskFilter::default() };
+    let words = |text| TaskFilter { words: SearchWords::parse(text).unwrap(), ..TaskFilter::default() };
+    let sorted =
+        |sort: &str, filter| PageRequest { filter, sort: Sort::parse(sort).unwrap(), ..PageRequest::default() };
+    let all = TaskFilter::default;
+    vec![
+        ("newest first", filter(all())),
+        ("`status=pending`", filter(statuses(&[Status::Pending]))),
+        ("`status=completed`", filter(statuses(&[Status::Completed]))),
+        ("`completed=false`", filter(statuses(&[Status::Pending, Status::InProgress]))),
+        ("`priority=1`, few", filter(priorities(&[1]))),
+        ("`priority=2,3`, many", filter(priorities(&[2, 3]))),
+        ("`tag=home`, many", filter(tags(&["home"]))),
+        ("`tag=rare`, few", filter(tags(&["rare"]))),
+        ("`tag=home,work`, none", filter(tags(&["home", "work"]))),
+        ("due within a day", filter(due("2027-01-01T00:00:00Z", "2027-01-02T00:00:00Z"))),
+        ("due within a year", filter(due("2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z"))),
+        ("`q=milk`, many", filter(words("milk"))),
+        ("`q=xyzzy`, none", filter(words("xyzzy"))),
+        ("`sort=created_at`", sorted("created_at", all())),
+        ("`sort=due_date`", sorted("due_date", all())),
+        ("`sort=-due_date`", sorted("-due_date", all())),
+        ("`sort=priority`", sorted("priority", all())),
+        ("`sort=-priority`", sorted("-priority", all())),
+        ("`sort=-updated_at`", sorted("-updated_at", all())),
+        ("`status=pending&sort=due_date`", sorted("due_date", statuses(&[Status::Pending]))),
+        ("`status=completed&sort=-due_date`", sorted("-due_date", statuses(&[Status::Completed]))),
+        ("`tag=rare&sort=due_date`", sorted("due_date", tags(&["rare"]))),
+        ("`priority=1&sort=-updated_at`", sorted("-updated_at", priorities(&[1]))),
+    ]
+}
+
+pub(crate) async fn measure(superuser: &Client, report: &mut String) {
+    let config = db::Config::new(&variable("DATABASE_URL"), Some(&std::fs::read(ca_file()).unwrap())).unwrap();
+    let database = Database::open(config, None).await;
+    // The functions' role may run a statement for 1.5 s only; what takes longer is a dash.
+    let header: Vec<_> = USERS.iter().map(|(_, tasks)| format!("{tasks} | page {PAGES} | ")).collect();
+    writeln!(report, "| list of a user with | {}\n|---|{}", header.concat(), "---:|---:|".repeat(USERS.len())).unwrap();
+    let mut row = "| the plainest statement | ".to_owned();
+    for (number, _) in USERS {
+        let id = user(number);
+        let sql = PLAINEST.replace("$1", &format!("'{id}'"));
+        row += &format!("{} | | ", time(superuser, async || superuser.batch_execute(&sql).await.is_ok()).await);
+    }
+    writeln!(report, "{row}").unwrap();
+    for (name, first) in kinds() {
+        let mut row = format!("| {name} | ");
+        for (number, _) in USERS {
+            let caller = caller(user(number));
+            row += &page_time(superuser, &database, caller, &first).await;
+            let last = page(&database, caller, &first).await;
+            row += &match last {
+                Some(last) => page_time(superuser, &database, caller, &last).await,
+                None => " | ".to_owned(),
+            };
+        }
+        println!("{row}");
+        writeln!(report, "{}", row.trim_end()).unwrap();
+    }
+}
+
+async fn page_time(superuser: &Client, database: &Database, caller: Caller, request: &PageRequest) -> String {
+    format!("{} | ", time(superuser, async || list(database, caller, request).await.is_ok()).await)
+}
+
+async fn list(database: &Database, caller: Caller, request: &PageRequest) -> Result<Page, Error> {
+    database.list_tasks(caller, request).await
+}
+
+/// The request for the hundredth page, if there is one.
+async fn page(database: &Database, caller: Caller, first: &PageRequest) -> Option<PageRequest> {
+    let mut request = first.clone();
+    for _ in 1..PAGES {
+        request.after = Some(list(database, caller, &request).await.ok()?.next?);
+    }
+    Some(request)
+}
+
+/// The server's mean time for a statement, in milliseconds.
+async fn time(superuser: &Client, run: impl AsyncFn() -> bool) -> String {
+    for _ in 0..3 {
+        if !run().await {
+            return "–".to_owned();
+        }
+    }
+    superuser.batch_execute("SELECT pg_stat_statements_reset()").await.unwrap();
+    for _ in 0..RUNS {
+        run().await;
+    }
+    let sql = "SELECT ((sum(total_plan_time + total_exec_time)) / max(calls))::float8 FROM pg_stat_statements
+               WHERE query LIKE '%created_at%' AND query NOT LIKE '%pg_stat_statements%'";
+    let milliseconds: f64 = superuser.query_typed_one(sql, &[]).await.unwrap().get(0);
+    format!("{milliseconds:.2}")
+}
+
+/// A user's id in the data.
+pub(crate) fn user(number: u32) -> UserId {
+    UserId::parse(&format!("00000000-0000-4000-8000-{number:012}")).unwrap()
+}

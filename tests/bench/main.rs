@@ -1,0 +1,59 @@
+//! What lists cost at the server, on as many tasks as years bring: `make bench-lists` makes the data, measures, and writes
+//! `docs/lists.md`. `BENCH_TASKS` is the number of tasks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod lists;
+mod writes;
+
+use std::{fmt::Write, fs, time::Instant};
+
+use tests::{
+    database::{column, connect_as_superuser},
+    workspace::root,
+};
+use tokio_postgres::Client;
+
+/// Makes the data; how many tasks there are.
+async fn fill(superuser: &Client) -> u64 {
+    let tasks = cli::variable("BENCH_TASKS").map_or(10_000_000, |text| text.to_str().unwrap().parse().unwrap());
+    let begun = Instant::now();
+    // Indexes are built faster than kept.
+    let secondary = "FROM pg_indexes WHERE tablename IN ('tasks', 'task_tags') AND indexname !~ '_pkey$'";
+    let indexes = column(superuser, &format!("SELECT indexdef {secondary}")).await.unwrap();
+    for name in column(superuser, &format!("SELECT indexname::text {secondary}")).await.unwrap() {
+        superuser.batch_execute(&format!("DROP INDEX {name}")).await.unwrap();
+    }
+    let tags = lists::TAGS.map(|name| format!("('{}', '{name}')", domain::Tag::parse(name).unwrap().id()));
+    let sql = include_str!("data.sql").replace("$TASKS", &tasks.to_string()).replace("$TAGS", &tags.join(", "));
+    superuser.batch_execute(&sql).await.unwrap();
+    for index in indexes {
+        superuser.batch_execute(&index).await.unwrap();
+    }
+    superuser.batch_execute("RESET session_replication_role").await.unwrap();
+    superuser.batch_execute("ALTER SYSTEM SET pg_stat_statements.track_planning = on").await.unwrap();
+    superuser.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    superuser.batch_execute("VACUUM (ANALYZE)").await.unwrap();
+    println!("  {tasks} tasks in {:.0} s", begun.elapsed().as_secs_f32());
+    tasks
+}
+
+#[tokio::main]
+async fn main() {
+    let superuser = connect_as_superuser().await;
+    let tasks = fill(&superuser).await;
+    let version = column(&superuser, "SELECT current_setting('server_version')").await.unwrap().remove(0);
+    let cores = std::thread::available_parallelism().unwrap();
+    let mut report = String::new();
+    writeln!(
+        report,
+        "# What lists cost\n\n\
+         Written by `make bench-lists`: {tasks} tasks on PostgreSQL {version}, {cores} cores, everything in memory. The times \
+         are the server's, for planning and executing, in milliseconds: the mean of {} runs.\n",
+        lists::RUNS
+    )
+    .unwrap();
+    lists::measure(&superuser, &mut report).await;
+    writes::measure(&superuser, &mut report).await;
+    fs::write(root().join("docs/lists.md"), &report).unwrap();
+    println!("{report}");
+}
