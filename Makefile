@@ -1,6 +1,6 @@
 # Every target is one command of `cargo xtask` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev db sam-local test test-faults test-sam pictures fuzz build clean-data
+.PHONY: help dev db sam-local test test-faults test-sam bench-lists pictures fuzz build clean-data
 .PHONY: deploy smoke secrets rotate-keys remove-secrets monitor costs
 
 XTASK := cargo xtask
@@ -28,6 +28,9 @@ test: ## check formatting and lints, run the unit tests, then the whole API's te
 
 test-faults: ## break the database in every way under load, at length (some minutes), and print what came of it
 	LONG=1 $(XTASK) test -- cargo test -p tests --test faults
+
+bench-lists: ## measure what lists cost the database on BENCH_TASKS (10000000) tasks; writes docs/lists.md
+	$(XTASK) run -- cargo test -p tests --test bench
 
 pictures: ## take the README's pictures of the page anew
 	$(XTASK) test -- cargo test -p tests --test browser views

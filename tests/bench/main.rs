@@ -30,6 +30,7 @@ async fn fill(superuser: &Client) -> u64 {
         superuser.batch_execute(&index).await.unwrap();
     }
     superuser.batch_execute("RESET session_replication_role").await.unwrap();
+    superuser.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await.unwrap();
     superuser.batch_execute("ALTER SYSTEM SET pg_stat_statements.track_planning = on").await.unwrap();
     superuser.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     superuser.batch_execute("VACUUM (ANALYZE)").await.unwrap();

@@ -2,77 +2,10 @@
 
 use std::marker::PhantomData;
 
-use domain::{
-    Description, Email, Password, PasswordAttempt, Priority, Status, Tags, Timestamp, Title, ValidationError,
-};
+use domain::ValidationError;
 use serde_json::Value;
 
-use crate::{FieldError, Problem, excerpt::excerpt, object::Object};
-
-/// A type that a field of a body is parsed into.
-pub trait FromJson: Sized {
-    /// The JSON type, for error messages.
-    const EXPECTED: &'static str;
-
-    /// `None` when the value is of another JSON type.
-    fn from_json(value: Value) -> Option<Result<Self, ValidationError>>;
-}
-
-impl FromJson for bool {
-    const EXPECTED: &'static str = "true or false";
-
-    fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
-        value.as_bool().map(Ok)
-    }
-}
-
-impl FromJson for Priority {
-    const EXPECTED: &'static str = "an integer";
-
-    /// A number without a fraction is an integer, as in JSON Schema.
-    fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
-        let number = value.as_i64().or_else(|| {
-            let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
-            // Saturates, and is then out of range.
-            #[allow(clippy::cast_possible_truncation)]
-            Some(number as i64)
-        });
-        number.map(Self::new)
-    }
-}
-
-impl FromJson for Tags {
-    const EXPECTED: &'static str = "an array of strings";
-
-    fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
-        let names = value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
-        Some(Self::parse(names))
-    }
-}
-
-macro_rules! from_json_string {
-    ($($type:ty: $parse:expr),*) => {$(
-        impl FromJson for $type {
-            const EXPECTED: &'static str = "a string";
-
-            fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
-                match value {
-                    Value::String(text) => Some($parse(text)),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-from_json_string! {
-    Email: |text: String| Email::parse(&text),
-    Title: |text: String| Title::parse(&text),
-    Description: Description::parse,
-    Password: Password::parse,
-    PasswordAttempt: PasswordAttempt::parse,
-    Status: |text: String| Status::parse(&text),
-    Timestamp: |text: String| Timestamp::parse(&text)
-}
+use crate::{FieldError, Problem, excerpt::excerpt, from_json::FromJson, object::Object};
 
 /// A field of a body. See [`required`], [`optional`] and [`nullable`].
 pub struct Field<P> {
@@ -229,6 +162,8 @@ pub(crate) fn parse_body<F: Fields>(body: &[u8], fields: F) -> Result<F::Values,
 
 #[cfg(test)]
 mod tests {
+    use domain::{Description, Title};
+
     use super::*;
 
     type Values = (Title, Option<Option<Description>>, Option<bool>);

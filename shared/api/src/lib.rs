@@ -25,6 +25,7 @@ mod event;
 mod excerpt;
 mod fields;
 mod files;
+mod from_json;
 mod log;
 mod metrics;
 mod millis;
@@ -45,8 +46,9 @@ mod task_query;
 
 pub use error::Error;
 pub use etag::{EntityTag, EntityTags, unless_known, with_etag};
-pub use fields::{Field, Fields, FromJson, nullable, optional, required};
+pub use fields::{Field, Fields, nullable, optional, required};
 pub use files::{File, Files};
+pub use from_json::FromJson;
 pub use metrics::{METRICS, METRICS_NAMESPACE, Metric};
 pub use problem::{Code, FieldError, Problem};
 pub use request::Request;
