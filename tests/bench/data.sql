@@ -26,8 +26,8 @@ FROM (
 
 INSERT INTO tags (id, name) SELECT id::uuid, name FROM (VALUES $TAGS) AS tag (id, name);
 
-INSERT INTO task_tags (task_id, tag_id)
-SELECT tasks.id, tags.id
+INSERT INTO task_tags (task_id, tag_id, user_id)
+SELECT tasks.id, tags.id, tasks.user_id
 FROM tasks
 JOIN tags ON CASE tags.name
     WHEN 'home' THEN hashtext(tasks.id::text) & 3 = 0

@@ -5,6 +5,7 @@ mod access;
 mod base_path;
 mod bodies;
 mod checkouts;
+mod clients;
 mod commands;
 mod conditions;
 mod contract;

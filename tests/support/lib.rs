@@ -4,6 +4,7 @@
 //! - `tests/browser`: the page in Chromium;
 //! - `tests/faults`: the API while its database fails; `make test-faults` runs them for longer;
 //! - `tests/schemathesis`: requests generated from the OpenAPI document; started by `blackbox::contract`;
+//! - `tests/clients`: programs with clients generated from it; run by `blackbox::clients`;
 //! - `tests/fuzz`: random events, run by `make fuzz`.
 //!
 //! To run one test, or one file: `cargo xtask test -- cargo test -p tests --test blackbox -- users::`.

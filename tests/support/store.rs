@@ -26,7 +26,7 @@ pub struct ParameterStore {
 impl ParameterStore {
     pub async fn start() -> Self {
         let port = free_port();
-        let mut moto = Command::new(variable("MOTO_SERVER"));
+        let mut moto = Command::new(variable("MOTO"));
         moto.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         let service = Service::start(TempDir::new().expect("a folder"), port, &mut moto);
         Self { service, endpoint: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() }

@@ -24,7 +24,7 @@ impl Database {
             ), tag AS (
                 SELECT name, count(*) FILTER (WHERE is_open) AS open, count(*) AS total
                 FROM task
-                JOIN task_tags ON task_id = task.id
+                JOIN task_tags ON task_id = task.id AND task_tags.user_id = $1
                 JOIN tags ON tags.id = tag_id
                 GROUP BY name
                 ORDER BY total DESC, name COLLATE \"C\"

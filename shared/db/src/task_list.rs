@@ -91,7 +91,7 @@ impl Query {
         }
         for id in filter.tags.iter().map(Tag::id) {
             let id = self.bind(id, Type::UUID);
-            and(format!("EXISTS (SELECT FROM task_tags WHERE task_id = tasks.id AND tag_id = ${id})"));
+            and(format!("EXISTS (SELECT FROM task_tags WHERE user_id = $1 AND tag_id = ${id} AND task_id = tasks.id)"));
         }
         if let Some(time) = filter.due_after {
             and(format!("due_date >= ${}", self.bind_time(time)));

@@ -49,7 +49,7 @@ impl Database {
                 RETURNING {TASK_COLUMNS}
             ), task AS (
                 SELECT true AS is_new, true AS is_same, *,
-                       CASE WHEN $11::uuid[] = '{{}}' THEN '{{}}' ELSE set_task_tags(id, $11, $12) END AS tags
+                       CASE WHEN $11::uuid[] = '{{}}' THEN '{{}}' ELSE set_task_tags(id, user_id, $11, $12) END AS tags
                 FROM created
                 UNION ALL
                 SELECT false, COALESCE(request_hash = $10, true), {TASK_COLUMNS}, {tags}
@@ -146,9 +146,9 @@ impl Database {
                 WHERE tasks.id = found.id AND ($5::timestamp[] IS NULL OR found.updated_at = ANY ($5))
                 RETURNING tasks.*
             ), task AS (
-                SELECT true AS is_updated, *, set_task_tags(id, $15, $16) AS tags FROM updated
+                SELECT true AS is_updated, *, set_task_tags(id, user_id, $15, $16) AS tags FROM updated
                 UNION ALL
-                SELECT false, *, set_task_tags(id, NULL, NULL) FROM found WHERE NOT EXISTS (SELECT FROM updated)
+                SELECT false, *, set_task_tags(id, user_id, NULL, NULL) FROM found WHERE NOT EXISTS (SELECT FROM updated)
             )
             SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
             FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true";

@@ -1,4 +1,4 @@
-//! What is checked without running anything: formatting, lints, dependencies, migrations, the template.
+//! What is checked without running anything: formatting, lints, dependencies, migrations, template, OpenAPI document.
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::{cargo::cargo, process::run_checked, sam::offline, tools};
 
 /// A kind of check.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum Check {
     /// `cargo fmt`.
     Format,
@@ -20,6 +20,8 @@ pub(crate) enum Check {
     Migrations,
     /// `template.yaml`, by `sam validate`, `cfn-lint` and `checkov` (`.checkov.yaml`).
     Template,
+    /// The OpenAPI document, by `spectral` (`.spectral.yaml`) and `redocly` (`.redocly.yaml`).
+    Document,
 }
 
 /// Runs the checks; all of them if none is named.
@@ -33,7 +35,7 @@ pub(crate) async fn run(checks: &[Check]) -> Result<()> {
                 run_in_root(deny, "check licenses bans sources").await?;
             }
             Check::Migrations => migrations().await?,
-            Check::Template => template().await?,
+            Check::Template | Check::Document => lint(*check).await?,
         }
     }
     Ok(())
@@ -56,14 +58,20 @@ async fn migrations() -> Result<()> {
 }
 
 /// Exceptions have their reasons beside them, in the template's metadata and in `.checkov.yaml`.
-async fn template() -> Result<()> {
-    for (tool, arguments) in [
-        ("sam", "validate --lint"),
-        ("cfn-lint", "template.yaml"),
-        ("checkov", "--file template.yaml --framework cloudformation --skip-download --compact --quiet"),
-    ] {
-        let mut command = Command::new(tools::program(tool).await?);
-        offline(&mut command);
+async fn lint(check: Check) -> Result<()> {
+    use Check::{Document, Template};
+    let linters = [
+        (Template, "sam", "validate --lint"),
+        (Template, "cfn-lint", "template.yaml"),
+        (Template, "checkov", "--file template.yaml --framework cloudformation --skip-download --compact --quiet"),
+        (Document, "spectral", "lint --fail-severity hint functions/docs/assets/openapi.json"),
+        (Document, "redocly", "lint --config .redocly.yaml functions/docs/assets/openapi.json"),
+    ];
+    for (_, tool, arguments) in linters.into_iter().filter(|(of, ..)| *of == check) {
+        let program = tools::program(tool).await?;
+        let mut command = Command::new(&program);
+        // What npm installs runs on the Node.js beside it.
+        offline(&mut command).env("PATH", tools::path_with(&[&program])?);
         run_in_root(command, arguments).await?;
     }
     Ok(())

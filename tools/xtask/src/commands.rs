@@ -47,16 +47,13 @@ pub(crate) async fn run(profile: &Profile, supervisor: &Supervisor, command: &mu
 
 /// Runs tests against a fresh stack, with the programs that they need beside it.
 pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &mut Command) -> Result<u8> {
-    command
-        .env("MOTO_SERVER", tools::program("moto").await?)
-        .env("SCHEMATHESIS", tools::program("schemathesis").await?)
-        .env("CHROMIUM", tools::program("chromium").await?)
-        .env("CHROMEDRIVER", tools::program("chromedriver").await?)
-        .env("AXE", tools::program("axe").await?)
-        .env("SCREENSHOTS", profile.home.join("screenshots"));
-    if let Some(ip) = tools::ip().await {
-        command.env("IP", ip);
+    let names =
+        ["moto", "schemathesis", "openapi-typescript", "openapi-python-client", "chromium", "chromedriver", "axe"];
+    for name in names {
+        // In the variable of that name, such as OPENAPI_TYPESCRIPT.
+        command.env(name.to_uppercase().replace('-', "_"), tools::program(name).await?);
     }
+    command.env("SCREENSHOTS", profile.home.join("screenshots")).envs(tools::ip().await.map(|ip| ("IP", ip)));
     run(profile, supervisor, command).await
 }
 

@@ -61,7 +61,7 @@ enum Action {
     Faults,
     /// Find the programs that the stack needs, and install those that are missing.
     Tools,
-    /// Check formatting, lints, dependencies, migrations and the template.
+    /// Check formatting, lints, dependencies, migrations, the template and the OpenAPI document.
     Check {
         /// The checks to run; without one, all.
         checks: Vec<Check>,
