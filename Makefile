@@ -56,8 +56,8 @@ rotate-keys: ## take a STEP (accept, sign, drop) of a rotation of the keys of ST
 remove-secrets: ## remove the secrets of STAGE
 	@$(OPERATE) secrets remove $(if $(YES),--yes)
 
-deploy: ## check, migrate, build, deploy and smoke-test STAGE; with DRY_RUN=1 only check and list
-	@$(RELEASE) $(OPERATE) deploy $(if $(DRY_RUN),--dry-run)
+deploy: ## check, migrate, build, deploy and smoke-test STAGE; with DRY_RUN=1 only check and list; CONTRACT=now
+	@$(RELEASE) $(OPERATE) deploy $(if $(DRY_RUN),--dry-run) $(if $(CONTRACT),--contract)
 
 smoke: ## try out the API at API_URL, and leave nothing behind
 	@$(OPERATE) smoke

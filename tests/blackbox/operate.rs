@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use migrate::{GRACE_PERIOD, RELEASE};
 use reqwest::{Method, Url};
 use rustix::process::{Pid, Signal};
 use tests::{
@@ -23,7 +24,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, error::SqlState};
 
 async fn emails(database: &TestDatabase) -> Vec<String> {
     column(&database.connect().await.unwrap(), "SELECT email FROM users").await.unwrap()
@@ -399,8 +400,14 @@ async fn a_release_runs_its_steps_in_order_and_can_be_repeated() {
         "list stack-outputs --output json --stack-name task-api-dev --region eu-central-1",
     ];
     let output = checkout.run(&["deploy"], "", &[]).await.success();
-    let order =
-        ["1/5 checks", "0004_create_signin_failures.sql applied", "3/5 build", "4/5 deploy", "the token is revoked"];
+    let order = [
+        "1/6 checks",
+        "0004_create_signin_failures.sql applied",
+        "3/6 build",
+        "4/6 deploy",
+        "the token is revoked",
+        "6/6 ",
+    ];
     let places: Vec<_> =
         order.iter().map(|step| output.find(step).unwrap_or_else(|| panic!("{step} in {output}"))).collect();
     assert!(places.is_sorted(), "{output}");
@@ -436,6 +443,85 @@ async fn a_failed_step_stops_a_release_which_can_be_repeated() {
     let error = checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failure();
     assert!(error.contains("to roll back, deploy the previous release: health: "), "{error}");
     checkout.run(&["deploy"], "", &[]).await.success();
+}
+
+/// What the migration below takes away.
+const IS_THERE: &str = "SELECT column_name::text FROM information_schema.columns
+                        WHERE table_name = 'tasks' AND column_name = 'title'";
+
+/// A stage that needs nothing but a deployment, with a contracting migration for the release of the checkout.
+async fn with_contracting_migration() -> (Checkout, Client) {
+    let checkout = Checkout::create().await;
+    let contracting = format!("-- contracting: {RELEASE}\nALTER TABLE tasks DROP COLUMN title CASCADE;\n");
+    checkout.write("migrations/9000_drop_title.sql", &contracting);
+    checkout.commit().await;
+    checkout.store_secrets().await;
+    let database = checkout.database.connect().await.unwrap();
+    (checkout, database)
+}
+
+#[tokio::test]
+async fn a_contracting_migration_waits_until_its_release_has_been_live_for_the_grace_period() {
+    let (checkout, database) = with_contracting_migration().await;
+    let is_there = async || !column(&database, IS_THERE).await.unwrap().is_empty();
+    let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
+    let not_live = format!("9000_drop_title.sql is waiting until release {RELEASE} has been live for 7 days");
+    assert!(listed.contains(&not_live), "{listed}");
+    checkout.run(&["deploy"], "", &[("SAM_FAILS", "deploy")]).await.failure();
+    let since = "SELECT release || ' ' || live_since FROM _releases";
+    assert!(column(&database, since).await.is_err(), "it is not live");
+
+    let output = checkout.run(&["deploy"], "", &[]).await.success();
+    let (_, last) = output.split_once("6/6 contracting migrations").unwrap();
+    assert!(last.contains(&format!(" UTC, when release {RELEASE} has been live for 7 days")), "{last}");
+    assert!(is_there().await);
+    let first = column(&database, since).await.unwrap();
+    checkout.run(&["deploy"], "", &[]).await.success();
+    assert_eq!(column(&database, since).await.unwrap(), first, "deployed again, it keeps its time");
+
+    let seconds = GRACE_PERIOD.as_secs();
+    for (age, remains) in [(seconds - 600, true), (seconds + 1, false)] {
+        let move_back = format!("UPDATE _releases SET live_since = now() - interval '{age} seconds'");
+        database.batch_execute(&move_back).await.unwrap();
+        // Not before the release has passed its test,
+        checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failure();
+        assert!(is_there().await, "{age}");
+        let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
+        assert_eq!(listed.contains("9000_drop_title.sql is waiting for the next deployment"), !remains, "{listed}");
+        let output = checkout.run(&["deploy"], "", &[]).await.success();
+        assert_eq!(is_there().await, remains, "{output}");
+    }
+}
+
+#[tokio::test]
+async fn going_back_to_an_earlier_release_restarts_the_grace_period_of_the_later_one() {
+    let (checkout, database) = with_contracting_migration().await;
+    let releases = "SELECT release FROM _releases ORDER BY release";
+    checkout.run(&["deploy"], "", &[]).await.success();
+    // An earlier release, long live, and a later one, which this deployment replaces.
+    let others =
+        "INSERT INTO _releases VALUES ('0.0.1', now() - interval '1 year'), ('99.0.0', now() - interval '1 year')";
+    database.batch_execute(others).await.unwrap();
+    let output = checkout.run(&["deploy"], "", &[]).await.success();
+    assert!(output.contains("9000_drop_title.sql is waiting until "), "{output}");
+    assert_eq!(column(&database, releases).await.unwrap(), ["0.0.1", RELEASE]);
+
+    // After going back by the alias, the operator removes the record.
+    database
+        .batch_execute("UPDATE _releases SET live_since = now() - interval '1 year'; DELETE FROM _releases")
+        .await
+        .unwrap();
+    let output = checkout.run(&["deploy"], "", &[]).await.success();
+    assert!(output.contains("9000_drop_title.sql is waiting until "), "{output}");
+}
+
+#[tokio::test]
+async fn the_operator_can_contract_with_the_deployment() {
+    let (checkout, database) = with_contracting_migration().await;
+    let output = checkout.run(&["deploy", "--contract"], "", &[]).await.success();
+    let order = ["the token is revoked", "6/6 contracting migrations", "9000_drop_title.sql applied"];
+    assert!(order.iter().map(|step| output.find(step)).is_sorted(), "{output}");
+    assert_eq!(column(&database, IS_THERE).await.unwrap(), [""; 0]);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use auth::{InvalidLifetime, TokenLifetime};
 use clap::{Parser, Subcommand};
+use migrate::Contract;
 
 use crate::{secrets::Step, stage::Stage, store::Store};
 
@@ -33,6 +34,10 @@ enum Cli {
         /// Check, list the migrations that would be applied, and change nothing.
         #[arg(long)]
         dry_run: bool,
+        /// After the deployment, apply all contracting migrations, not only those that are due: then the release before
+        /// cannot come back.
+        #[arg(long)]
+        contract: bool,
     },
     /// Smoke-test a running API with an account of its own, which is deleted at the end.
     Smoke {
@@ -132,7 +137,10 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli {
-        Cli::Deploy { stage, dry_run } => deploy::run(&stage, dry_run).await,
+        Cli::Deploy { stage, dry_run, contract } => {
+            let contract = if contract { Contract::Now } else { Contract::Due };
+            deploy::run(&stage, dry_run, contract).await
+        }
         Cli::Smoke { api_url, origin } => smoke::run(&api_url, origin.as_deref()).await,
         Cli::Secrets(Secrets::Set { stage, yes: overwrite, renew, pooler }) => {
             secrets::set(&Store::open(&stage).await?, &secrets::Options { overwrite, renew, pooler }).await
