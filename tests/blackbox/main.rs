@@ -35,6 +35,7 @@ mod stack;
 mod tasks;
 mod template;
 mod tokens;
+mod upgrade;
 mod users;
 mod waits;
 mod web;
