@@ -1,7 +1,7 @@
 # Every target is one command of `cargo xtask` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help dev db sam-local test test-faults test-sam pictures fuzz build clean-data
-.PHONY: deploy smoke secrets rotate-keys remove-secrets monitor costs
+.PHONY: deploy smoke secrets rotate-keys remove-secrets monitor sweep costs
 
 XTASK := cargo xtask
 # `sam` and a `cargo lambda` that cross-compiles, on the PATH of what follows.
@@ -64,6 +64,9 @@ smoke: ## try out the API at API_URL, and leave nothing behind
 
 monitor: ## show what the database of STAGE, or at DATABASE_URL_UNPOOLED, tells about itself
 	@$(OPERATE) monitor
+
+sweep: ## delete the tags that no task of STAGE, or of the database at DATABASE_URL_UNPOOLED, has any more
+	@$(OPERATE) sweep
 
 costs: ## measure what a million requests cost, on a stack of its own
 	@$(XTASK) run -- $(OPERATE) costs

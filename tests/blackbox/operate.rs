@@ -525,6 +525,37 @@ async fn the_operator_can_contract_with_the_deployment() {
 }
 
 #[tokio::test]
+async fn tags_that_no_task_has_are_swept() {
+    let database = TestDatabase::migrated().await.unwrap();
+    let client = database.connect().await.unwrap();
+    let data = "INSERT INTO users (id, email, password_hash)
+                VALUES ('00000000-0000-4000-8000-000000000001', 'ada@example.com', repeat('x', 60));
+                INSERT INTO tasks (user_id, title, status)
+                VALUES ('00000000-0000-4000-8000-000000000001', 'Write', 'pending');
+                INSERT INTO tags (name) SELECT 'tag' || n FROM generate_series(1, 2500) AS n;
+                INSERT INTO task_tags (task_id, tag_id) SELECT tasks.id, tags.id FROM tasks, tags
+                WHERE name IN ('tag7', 'tag2400');";
+    client.batch_execute(data).await.unwrap();
+    // A request is about to give a task this tag.
+    let request = database.connect().await.unwrap();
+    let give = "BEGIN; INSERT INTO task_tags (task_id, tag_id)
+                SELECT tasks.id, tags.id FROM tasks, tags WHERE name = 'tag9'";
+    request.batch_execute(give).await.unwrap();
+    let sweep = async || {
+        let mut operate = tokio::process::Command::new(tests::operate::binary());
+        operate.arg("sweep").env_remove("STAGE").env("DATABASE_URL_UNPOOLED", database.url());
+        Output::from(operate.output().await.unwrap()).success()
+    };
+    assert_eq!(sweep().await, "2497 tags that no task has were deleted\n");
+    request.batch_execute("COMMIT").await.unwrap();
+    let names = "SELECT name FROM tags ORDER BY name";
+    assert_eq!(column(&client, names).await.unwrap(), ["tag2400", "tag7", "tag9"]);
+    client.batch_execute("DELETE FROM tasks").await.unwrap();
+    assert_eq!(sweep().await, "3 tags that no task has were deleted\n");
+    assert_eq!(sweep().await, "0 tags that no task has were deleted\n");
+}
+
+#[tokio::test]
 async fn a_release_reports_what_is_missing_before_it_changes_anything() {
     let checkout = Checkout::create().await;
     let deploy = async |variables: &[(&str, &str)]| checkout.run(&["deploy"], "", variables).await.failure();
