@@ -1,7 +1,7 @@
 //! Migrations that do not get a lock on a table.
 
 use anyhow::Result;
-use tests::database::{Migrate, TestDatabase, column};
+use tests::database::{Migrate, TestDatabase, column, wait_for_row};
 
 use crate::migrate::folder;
 
@@ -51,5 +51,26 @@ async fn a_migration_that_never_gets_a_lock_is_reported() -> Result<()> {
     assert!(message.ends_with("or raise `migrate up --retry-time`"), "{message}");
     holder.batch_execute("COMMIT").await?;
     database.migrate(source.path(), &["up"]).await?.success();
+    Ok(())
+}
+
+#[tokio::test]
+async fn autovacuum_gives_way_to_a_migration_that_waits_only_shortly() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let client = database.connect().await?;
+    // Autovacuum comes within a minute, and then takes hours.
+    let slow =
+        "CREATE TABLE runs (n INTEGER) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
+                    autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
+                INSERT INTO runs SELECT generate_series(1, 500000);
+                DELETE FROM runs WHERE n > 1;";
+    client.batch_execute(slow).await?;
+    let vacuumed = "SELECT 'yes' FROM pg_locks WHERE relation = 'runs'::regclass AND mode = 'ShareUpdateExclusiveLock'";
+    wait_for_row(&client, vacuumed).await;
+
+    let source =
+        folder(&[("0001_add_column.sql", "SET LOCAL lock_timeout = '100ms'; ALTER TABLE runs ADD COLUMN m INTEGER;")])?;
+    let printed = database.migrate(source.path(), &["up"]).await?.success();
+    assert!(printed.starts_with("0001_add_column.sql applied in "), "{printed}");
     Ok(())
 }

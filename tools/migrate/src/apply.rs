@@ -79,6 +79,7 @@ impl Database {
             self.client.execute_typed(&migration.sql, &[]).await?;
         } else {
             self.client.batch_execute("BEGIN").await?;
+            self.end_autovacuum().await?;
             let set = "SELECT set_config('migrate.sql', $1, true)";
             self.client.query_typed(set, &[(&migration.sql, Type::TEXT)]).await?;
             // The name is shown in pg_stat_activity.

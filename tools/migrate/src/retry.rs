@@ -8,7 +8,7 @@ use std::{io::Write, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Error, error::SqlState};
 
-use crate::error::describe;
+use crate::{database::Database, error::describe};
 
 /// The first and the longest pause between attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
@@ -35,6 +35,32 @@ impl Retry {
         sleep(pause).await;
         self.pause = (2 * pause).min(PAUSES.1);
         Ok(true)
+    }
+}
+
+/// The tables that are being vacuumed, analyzed or changed. `pg_stat_activity` tells only superusers by whom.
+const VACUUMED: &str = "
+    SELECT DISTINCT format('%I.%I', nspname, relname) AS name
+    FROM pg_locks
+    JOIN pg_class ON pg_class.oid = relation
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE locktype = 'relation' AND mode = 'ShareUpdateExclusiveLock' AND granted AND pid <> pg_backend_pid()
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND relkind = 'r' AND pg_has_role(relowner, 'USAGE')";
+
+impl Database {
+    /// Makes autovacuum give way to this transaction. PostgreSQL cancels it for a session that has waited for it for
+    /// `deadlock_timeout` (1 s), longer than a migration waits. This lock can wait longer, as no request conflicts with it.
+    pub(crate) async fn end_autovacuum(&self) -> Result<(), Error> {
+        for row in self.client.query_typed(VACUUMED, &[]).await? {
+            let table: String = row.try_get("name")?;
+            let lock = format!(
+                "SET LOCAL lock_timeout = '3s'; LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE; \
+                 SET LOCAL lock_timeout TO DEFAULT"
+            );
+            self.client.batch_execute(&lock).await?;
+        }
+        Ok(())
     }
 }
 
