@@ -487,7 +487,13 @@ async fn a_contracting_migration_waits_until_its_release_has_been_live_for_the_g
         checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failure();
         assert!(is_there().await, "{age}");
         let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
-        assert_eq!(listed.contains("9000_drop_title.sql is waiting for the next deployment"), !remains, "{listed}");
+        assert_eq!(listed.contains("9000_drop_title.sql would be applied"), !remains, "{listed}");
+        let status = checkout.database.migrate(&checkout.path("migrations"), &["status"]).await.unwrap().success();
+        assert_eq!(
+            status.contains(&format!("waiting for the next deployment: release {RELEASE} has")),
+            !remains,
+            "{status}"
+        );
         let output = checkout.run(&["deploy"], "", &[]).await.success();
         assert_eq!(is_there().await, remains, "{output}");
     }
@@ -518,6 +524,8 @@ async fn going_back_to_an_earlier_release_restarts_the_grace_period_of_the_later
 #[tokio::test]
 async fn the_operator_can_contract_with_the_deployment() {
     let (checkout, database) = with_contracting_migration().await;
+    let listed = checkout.run(&["deploy", "--dry-run", "--contract"], "", &[]).await.success();
+    assert!(listed.contains("9000_drop_title.sql would be applied"), "{listed}");
     let output = checkout.run(&["deploy", "--contract"], "", &[]).await.success();
     let order = ["the token is revoked", "6/6 contracting migrations", "9000_drop_title.sql applied"];
     assert!(order.iter().map(|step| output.find(step)).is_sorted(), "{output}");

@@ -44,7 +44,8 @@ pub(crate) async fn run(stage: &Stage, dry_run: bool, contract: Contract) -> any
     announce(2, "migrations")?;
     let migrations = Migrations::read(Path::new("migrations"))?;
     let mut database = connect(&settings).await?;
-    migrations.dry_run(&database, Contract::Nothing, &mut io::stdout()).await?;
+    let listed = if dry_run { contract } else { Contract::Nothing };
+    migrations.dry_run(&database, listed, &mut io::stdout()).await?;
     if dry_run {
         println!("\nNothing was changed. Without DRY_RUN the migrations are applied, and {stage} is deployed.");
         return Ok(());
