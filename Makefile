@@ -1,7 +1,7 @@
 # Every target is one command of `cargo xtask` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help dev db sam-local test test-faults test-sam bench-lists pictures fuzz build clean-data
-.PHONY: deploy smoke secrets rotate-keys remove-secrets monitor costs
+.PHONY: deploy smoke secrets rotate-keys remove-secrets monitor sweep costs
 
 XTASK := cargo xtask
 # `sam` and a `cargo lambda` that cross-compiles, on the PATH of what follows.
@@ -59,14 +59,17 @@ rotate-keys: ## take a STEP (accept, sign, drop) of a rotation of the keys of ST
 remove-secrets: ## remove the secrets of STAGE
 	@$(OPERATE) secrets remove $(if $(YES),--yes)
 
-deploy: ## check, migrate, build, deploy and smoke-test STAGE; with DRY_RUN=1 only check and list
-	@$(RELEASE) $(OPERATE) deploy $(if $(DRY_RUN),--dry-run)
+deploy: ## check, migrate, build, deploy and smoke-test STAGE; with DRY_RUN=1 only check and list; CONTRACT=now
+	@$(RELEASE) $(OPERATE) deploy $(if $(DRY_RUN),--dry-run) $(if $(CONTRACT),--contract)
 
 smoke: ## try out the API at API_URL, and leave nothing behind
 	@$(OPERATE) smoke
 
 monitor: ## show what the database of STAGE, or at DATABASE_URL_UNPOOLED, tells about itself
 	@$(OPERATE) monitor
+
+sweep: ## delete the tags that no task of STAGE, or of the database at DATABASE_URL_UNPOOLED, has any more
+	@$(OPERATE) sweep
 
 costs: ## measure what a million requests cost, on a stack of its own
 	@$(XTASK) run -- $(OPERATE) costs

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use migrate::GRACE_PERIOD;
 use tests::{
     command::Output,
-    database::{TestDatabase, column},
+    database::{TestDatabase, column, migrations},
     operate::{Checkout, binary},
     workspace::root,
 };
@@ -47,17 +48,26 @@ async fn a_stage_is_created_updated_given_new_keys_and_removed_as_documented() {
         script.replace("make rotate-keys STAGE=dev STEP=drop ", "sleep 1; make rotate-keys STAGE=dev STEP=drop ");
     let output = run(&checkout, &script, &variables).await;
     assert!(output.contains("would be applied") && output.contains("nothing to apply"), "{output}");
-    assert_eq!(output.matches("dev is released: ").count(), 6, "{output}");
+    assert_eq!(output.matches("dev is released: ").count(), 7, "{output}");
     assert!(output.contains("/task-api/dev/jwt-signing-key removed"), "{output}");
     assert!(!output.contains("postgresql://"), "{output}");
 }
 
 #[tokio::test]
-async fn the_monitor_works_as_documented() {
+async fn the_monitor_and_the_sweep_work_as_documented() {
     let checkout = Checkout::create().await;
+    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success();
     let variables = [("DATABASE_URL_UNPOOLED", checkout.owner_url())];
     let output = run(&checkout, &blocks("operations.md", "sh test").concat(), &variables).await;
     assert!(output.contains("Slow queries") && !output.contains("not available"), "{output}");
+    assert!(output.contains("0 tags that no task has were deleted"), "{output}");
+}
+
+#[test]
+fn the_grace_period_is_the_documented_one() {
+    let days = GRACE_PERIOD.as_secs() / (24 * 60 * 60);
+    let text = fs::read_to_string(root().join("docs/deploy.md")).unwrap();
+    assert!(text.contains(&format!("live for {days} days (`migrate::GRACE_PERIOD`)")), "{days}");
 }
 
 /// The two recovery scenarios of the specification that use SQL. Two databases stand for two branches at Neon.

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// A folder with these files.
-fn folder(files: &[(&str, &str)]) -> Result<TempDir> {
+pub(crate) fn folder(files: &[(&str, &str)]) -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
     for (name, sql) in files {
         fs::write(folder.path().join(name), sql)?;
@@ -94,9 +94,10 @@ async fn status_shows_what_is_applied_in_utc_and_what_is_pending() -> Result<()>
     let source = two_migrations()?;
     let header = "version  name                  applied at (UTC)\n";
     let second = "0002     0002_run_again.sql    pending\n";
+    let behind = "the database is behind this checkout, whose code may need what is pending";
 
     let printed = database.migrate(source.path(), &["status"]).await?.success();
-    assert_eq!(printed, format!("{header}0001     0001_create_runs.sql  pending\n{second}"));
+    assert_eq!(printed, format!("{header}0001     0001_create_runs.sql  pending\n{second}{behind} (2)\n"));
 
     fs::rename(source.path().join("0002_run_again.sql"), source.path().join("later"))?;
     database.migrate(source.path(), &["up"]).await?.success();
@@ -105,7 +106,7 @@ async fn status_shows_what_is_applied_in_utc_and_what_is_pending() -> Result<()>
     client.batch_execute("UPDATE _sqlx_migrations SET installed_on = '2026-02-03 04:05:06+00'").await?;
 
     let printed = database.migrate(source.path(), &["status"]).await?.success();
-    assert_eq!(printed, format!("{header}0001     0001_create_runs.sql  2026-02-03 04:05:06\n{second}"));
+    assert_eq!(printed, format!("{header}0001     0001_create_runs.sql  2026-02-03 04:05:06\n{second}{behind} (1)\n"));
     Ok(())
 }
 
@@ -147,6 +148,29 @@ async fn a_file_missing_after_it_was_applied_is_refused() -> Result<()> {
         assert!(message.contains("is missing from"), "{message}");
     }
     assert_eq!(runs(&database).await?, ["1", "2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_checkout_without_the_newest_applied_file_is_told_that_the_database_is_ahead() -> Result<()> {
+    let database = TestDatabase::create().await?;
+    let source = two_migrations()?;
+    database.migrate(source.path(), &["up"]).await?.success();
+    fs::remove_file(source.path().join("0002_run_again.sql"))?;
+
+    for arguments in [&["up"][..], &["up", "--contract"], &["up", "--dry-run"], &["status"]] {
+        let run = database.migrate(source.path(), arguments).await?;
+        if arguments == ["status"] {
+            assert!(
+                run.stdout.lines().any(|line| line.starts_with("0002") && line.ends_with("later than this checkout"))
+            );
+        }
+        let message = run.failure();
+        assert!(
+            message.starts_with("migrate: the database is ahead of this checkout: 0002_run_again.sql, applied at "),
+            "{message}"
+        );
+    }
     Ok(())
 }
 
@@ -631,7 +655,7 @@ async fn the_wait_for_another_migration_times_out() -> Result<()> {
     // Commands that only read do not wait, and mention the running migration.
     for arguments in [&["status"][..], &["up", "--dry-run"]] {
         let printed = database.migrate(source.path(), arguments).await?.success();
-        assert!(printed.ends_with("another migration is running now\n"), "{printed}");
+        assert!(printed.contains("another migration is running now\n"), "{printed}");
     }
 
     // The first loses its connection, reports it, and releases the lock.

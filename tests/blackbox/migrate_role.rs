@@ -79,6 +79,7 @@ async fn the_role_reads_and_writes_rows_and_does_nothing_else() -> Result<()> {
             ("SELECT * FROM _sqlx_migrations", "42501"),
             ("SELECT version FROM _sqlx_migrations", "42501"),
             ("DELETE FROM _sqlx_migrations", "42501"),
+            ("SELECT * FROM _migration_batches", "42501"),
             ("TRUNCATE tasks", "42501"),
             ("CREATE TABLE mine (n INTEGER)", "42501"),
             ("CREATE TABLE mine AS SELECT * FROM users", "42501"),
@@ -177,7 +178,7 @@ async fn the_role_gets_its_rights_on_what_a_later_migration_creates() -> Result<
             later.path().join("9000_add_tables.sql"),
             "CREATE TABLE notes (n SERIAL, m INTEGER GENERATED ALWAYS AS IDENTITY, text TEXT);
              CREATE VIEW shortest AS SELECT * FROM notes ORDER BY length(text) LIMIT 1;
-             DROP TABLE tasks; CREATE TABLE tasks (title TEXT);",
+             DROP TABLE tasks CASCADE; CREATE TABLE tasks (title TEXT);",
         )?;
         database.migrate(later.path(), &["up"]).await?.success();
         let client = connect(&functions_url(&database, PASSWORD)).await?;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use migrate::{GRACE_PERIOD, RELEASE};
 use reqwest::{Method, Url};
 use rustix::process::{Pid, Signal};
 use tests::{
@@ -23,7 +24,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, error::SqlState};
 
 async fn emails(database: &TestDatabase) -> Vec<String> {
     column(&database.connect().await.unwrap(), "SELECT email FROM users").await.unwrap()
@@ -399,8 +400,14 @@ async fn a_release_runs_its_steps_in_order_and_can_be_repeated() {
         "list stack-outputs --output json --stack-name task-api-dev --region eu-central-1",
     ];
     let output = checkout.run(&["deploy"], "", &[]).await.success();
-    let order =
-        ["1/5 checks", "0004_create_signin_failures.sql applied", "3/5 build", "4/5 deploy", "the token is revoked"];
+    let order = [
+        "1/6 checks",
+        "0004_create_signin_failures.sql applied",
+        "3/6 build",
+        "4/6 deploy",
+        "the token is revoked",
+        "6/6 ",
+    ];
     let places: Vec<_> =
         order.iter().map(|step| output.find(step).unwrap_or_else(|| panic!("{step} in {output}"))).collect();
     assert!(places.is_sorted(), "{output}");
@@ -436,6 +443,124 @@ async fn a_failed_step_stops_a_release_which_can_be_repeated() {
     let error = checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failure();
     assert!(error.contains("to roll back, deploy the previous release: health: "), "{error}");
     checkout.run(&["deploy"], "", &[]).await.success();
+}
+
+/// What the migration below takes away.
+const IS_THERE: &str = "SELECT column_name::text FROM information_schema.columns
+                        WHERE table_name = 'tasks' AND column_name = 'title'";
+
+/// A stage that needs nothing but a deployment, with a contracting migration for the release of the checkout.
+async fn with_contracting_migration() -> (Checkout, Client) {
+    let checkout = Checkout::create().await;
+    let contracting = format!("-- contracting: {RELEASE}\nALTER TABLE tasks DROP COLUMN title CASCADE;\n");
+    checkout.write("migrations/9000_drop_title.sql", &contracting);
+    checkout.commit().await;
+    checkout.store_secrets().await;
+    let database = checkout.database.connect().await.unwrap();
+    (checkout, database)
+}
+
+#[tokio::test]
+async fn a_contracting_migration_waits_until_its_release_has_been_live_for_the_grace_period() {
+    let (checkout, database) = with_contracting_migration().await;
+    let is_there = async || !column(&database, IS_THERE).await.unwrap().is_empty();
+    let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
+    let not_live = format!("9000_drop_title.sql is waiting until release {RELEASE} has been live for 7 days");
+    assert!(listed.contains(&not_live), "{listed}");
+    checkout.run(&["deploy"], "", &[("SAM_FAILS", "deploy")]).await.failure();
+    let since = "SELECT release || ' ' || live_since FROM _releases";
+    assert!(column(&database, since).await.is_err(), "it is not live");
+
+    let output = checkout.run(&["deploy"], "", &[]).await.success();
+    let (_, last) = output.split_once("6/6 contracting migrations").unwrap();
+    assert!(last.contains(&format!(" UTC, when release {RELEASE} has been live for 7 days")), "{last}");
+    assert!(is_there().await);
+    let first = column(&database, since).await.unwrap();
+    checkout.run(&["deploy"], "", &[]).await.success();
+    assert_eq!(column(&database, since).await.unwrap(), first, "deployed again, it keeps its time");
+
+    let seconds = GRACE_PERIOD.as_secs();
+    for (age, remains) in [(seconds - 600, true), (seconds + 1, false)] {
+        let move_back = format!("UPDATE _releases SET live_since = now() - interval '{age} seconds'");
+        database.batch_execute(&move_back).await.unwrap();
+        // Not before the release has passed its test,
+        checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failure();
+        assert!(is_there().await, "{age}");
+        let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
+        assert_eq!(listed.contains("9000_drop_title.sql would be applied"), !remains, "{listed}");
+        let status = checkout.database.migrate(&checkout.path("migrations"), &["status"]).await.unwrap().success();
+        assert_eq!(
+            status.contains(&format!("waiting for the next deployment: release {RELEASE} has")),
+            !remains,
+            "{status}"
+        );
+        let output = checkout.run(&["deploy"], "", &[]).await.success();
+        assert_eq!(is_there().await, remains, "{output}");
+    }
+}
+
+#[tokio::test]
+async fn going_back_to_an_earlier_release_restarts_the_grace_period_of_the_later_one() {
+    let (checkout, database) = with_contracting_migration().await;
+    let releases = "SELECT release FROM _releases ORDER BY release";
+    checkout.run(&["deploy"], "", &[]).await.success();
+    // An earlier release, long live, and a later one, which this deployment replaces.
+    let others =
+        "INSERT INTO _releases VALUES ('0.0.1', now() - interval '1 year'), ('99.0.0', now() - interval '1 year')";
+    database.batch_execute(others).await.unwrap();
+    let output = checkout.run(&["deploy"], "", &[]).await.success();
+    assert!(output.contains("9000_drop_title.sql is waiting until "), "{output}");
+    assert_eq!(column(&database, releases).await.unwrap(), ["0.0.1", RELEASE]);
+
+    // After going back by the alias, the operator removes the record.
+    database
+        .batch_execute("UPDATE _releases SET live_since = now() - interval '1 year'; DELETE FROM _releases")
+        .await
+        .unwrap();
+    let output = checkout.run(&["deploy"], "", &[]).await.success();
+    assert!(output.contains("9000_drop_title.sql is waiting until "), "{output}");
+}
+
+#[tokio::test]
+async fn the_operator_can_contract_with_the_deployment() {
+    let (checkout, database) = with_contracting_migration().await;
+    let listed = checkout.run(&["deploy", "--dry-run", "--contract"], "", &[]).await.success();
+    assert!(listed.contains("9000_drop_title.sql would be applied"), "{listed}");
+    let output = checkout.run(&["deploy", "--contract"], "", &[]).await.success();
+    let order = ["the token is revoked", "6/6 contracting migrations", "9000_drop_title.sql applied"];
+    assert!(order.iter().map(|step| output.find(step)).is_sorted(), "{output}");
+    assert_eq!(column(&database, IS_THERE).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn tags_that_no_task_has_are_swept() {
+    let database = TestDatabase::migrated().await.unwrap();
+    let client = database.connect().await.unwrap();
+    let data = "INSERT INTO users (id, email, password_hash)
+                VALUES ('00000000-0000-4000-8000-000000000001', 'ada@example.com', repeat('x', 60));
+                INSERT INTO tasks (user_id, title, status)
+                VALUES ('00000000-0000-4000-8000-000000000001', 'Write', 'pending');
+                INSERT INTO tags (name) SELECT 'tag' || n FROM generate_series(1, 2500) AS n;
+                INSERT INTO task_tags (task_id, tag_id) SELECT tasks.id, tags.id FROM tasks, tags
+                WHERE name IN ('tag7', 'tag2400');";
+    client.batch_execute(data).await.unwrap();
+    // A request is about to give a task this tag.
+    let request = database.connect().await.unwrap();
+    let give = "BEGIN; INSERT INTO task_tags (task_id, tag_id)
+                SELECT tasks.id, tags.id FROM tasks, tags WHERE name = 'tag9'";
+    request.batch_execute(give).await.unwrap();
+    let sweep = async || {
+        let mut operate = tokio::process::Command::new(tests::operate::binary());
+        operate.arg("sweep").env_remove("STAGE").env("DATABASE_URL_UNPOOLED", database.url());
+        Output::from(operate.output().await.unwrap()).success()
+    };
+    assert_eq!(sweep().await, "2497 tags that no task has were deleted\n");
+    request.batch_execute("COMMIT").await.unwrap();
+    let names = "SELECT name FROM tags ORDER BY name";
+    assert_eq!(column(&client, names).await.unwrap(), ["tag2400", "tag7", "tag9"]);
+    client.batch_execute("DELETE FROM tasks").await.unwrap();
+    assert_eq!(sweep().await, "3 tags that no task has were deleted\n");
+    assert_eq!(sweep().await, "0 tags that no task has were deleted\n");
 }
 
 #[tokio::test]

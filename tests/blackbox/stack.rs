@@ -4,7 +4,7 @@ use std::{
     fs::{self, Permissions},
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU16, Ordering},
@@ -36,7 +36,9 @@ pub(crate) fn checkout(folder: &TempDir) -> PathBuf {
     }
     copy(&migrations(), &checkout.join("migrations"));
     fs::create_dir_all(checkout.join("target/debug")).unwrap();
-    fs::copy(program("migrate").unwrap(), checkout.join("target/debug/migrate")).unwrap();
+    for name in ["migrate", "operate"] {
+        symlink(program(name).unwrap(), checkout.join("target/debug").join(name)).unwrap();
+    }
     checkout
 }
 

@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use reqwest::Url;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
 use tokio_postgres::{
     Client,
     types::{ToSql, Type},
@@ -253,6 +256,13 @@ impl Migrate {
         self
     }
 
+    /// Starts it.
+    pub fn start(mut self, arguments: &[&str]) -> Result<Running> {
+        let mut child = self.command.args(arguments).stdout(Stdio::piped()).spawn()?;
+        let output = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+        Ok(Running { child, output })
+    }
+
     /// Runs it to its end, and checks that it has not printed the URL or its password.
     pub async fn run(mut self, arguments: &[&str]) -> Result<Output> {
         let output = tokio::time::timeout(TIMEOUT, self.command.args(arguments).output())
@@ -261,5 +271,44 @@ impl Migrate {
         let output = Output::from(output);
         output.assert_hides(&self.url);
         Ok(output)
+    }
+}
+
+/// A run of `migrate` under way.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    /// Waits for a line of its standard output with this text, and returns the line.
+    pub async fn line_with(&mut self, text: &str) -> Result<String> {
+        tokio::time::timeout(TIMEOUT, async {
+            while let Some(line) = self.output.next_line().await? {
+                if line.contains(text) {
+                    return Ok(line);
+                }
+            }
+            bail!("it ended without a line with {text:?}")
+        })
+        .await
+        .map_err(|_| anyhow!("no line with {text:?}"))?
+    }
+
+    /// Kills it with SIGKILL.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Waits for its success.
+    pub async fn finish(mut self) -> Result<()> {
+        let rest = async { while self.output.next_line().await.is_ok_and(|line| line.is_some()) {} };
+        let (status, ()) = tokio::time::timeout(TIMEOUT, async { tokio::join!(self.child.wait(), rest) })
+            .await
+            .map_err(|_| anyhow!("migrate hangs"))?;
+        let status = status?;
+        ensure!(status.success(), "migrate: {status}");
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Applying one migration.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use tokio::time::Instant;
@@ -16,7 +16,9 @@ use crate::{
     error::{database_error, describe},
     history::CREATE_TABLE,
     indexes::{InvalidIndex, advice, invalid_indexes},
+    kind::Kind,
     migration::Migration,
+    retry::{Retry, is_lock_failure},
 };
 
 /// Undoes what a migration has set for the session, before the next one and our own statements.
@@ -27,25 +29,42 @@ const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 const EXECUTE: &str = "DO $$ BEGIN EXECUTE current_setting('migrate.sql'); END $$";
 
 impl Database {
-    /// Applies a migration, and returns how long it took.
-    pub(crate) async fn apply(&mut self, migration: &Migration) -> anyhow::Result<Duration> {
+    /// Applies a migration, and returns how long it took. One that does not get a lock is tried again within
+    /// `retry_time`.
+    pub(crate) async fn apply(
+        &mut self,
+        migration: &Migration,
+        retry_time: Duration,
+        out: &mut impl Write,
+    ) -> anyhow::Result<Duration> {
         self.batch_execute(CREATE_TABLE).await?;
-        let before = invalid_indexes(&self.client).await.map_err(database_error)?;
-        let started = Instant::now();
-        match self.try_apply(migration, &before, started).await {
-            Ok(left) if left.is_empty() => {}
-            Ok(left) => {
-                self.rollback(migration).await?;
-                let state = if migration.no_transaction { "ran, but is not applied" } else { "was rolled back" };
-                bail!("{} {state}: {}", migration.name, advice(&left));
-            }
-            Err(error) if self.is_session_lost(&error) => self.ensure_applied(migration, &error, &before).await?,
-            Err(error) => {
-                self.rollback(migration).await?;
-                return Err(self.explain(migration, &error, &before).await);
-            }
+        if let Kind::Batched { table } = &migration.kind {
+            return self.apply_batches(migration, table, retry_time, out).await;
         }
-        Ok(started.elapsed())
+        let before = invalid_indexes(&self.client).await.map_err(database_error)?;
+        let mut retry = Retry::new(retry_time);
+        loop {
+            let started = Instant::now();
+            match self.try_apply(migration, &before, started).await {
+                Ok(left) if left.is_empty() => {}
+                Ok(left) => {
+                    self.rollback(migration).await?;
+                    let state = if migration.is_outside() { "ran, but is not applied" } else { "was rolled back" };
+                    bail!("{} {state}: {}", migration.name, advice(&left));
+                }
+                Err(error) if self.is_session_lost(&error) => self.ensure_applied(migration, &error, &before).await?,
+                Err(error) => {
+                    self.rollback(migration).await?;
+                    // Outside a transaction it may have left an invalid index.
+                    let is_repeatable = is_lock_failure(&error) && !migration.is_outside();
+                    if is_repeatable && retry.pause(&migration.name, &error, out).await? {
+                        continue;
+                    }
+                    return Err(self.explain(migration, &error, &before).await);
+                }
+            }
+            return Ok(started.elapsed());
+        }
     }
 
     /// Returns the indexes that the migration left invalid; then it is not recorded.
@@ -55,11 +74,12 @@ impl Database {
         before: &[InvalidIndex],
         started: Instant,
     ) -> Result<Vec<InvalidIndex>, Error> {
-        if migration.no_transaction {
+        if migration.is_outside() {
             // The extended protocol takes a single statement: the server would run several as one transaction.
             self.client.execute_typed(&migration.sql, &[]).await?;
         } else {
             self.client.batch_execute("BEGIN").await?;
+            self.end_autovacuum().await?;
             let set = "SELECT set_config('migrate.sql', $1, true)";
             self.client.query_typed(set, &[(&migration.sql, Type::TEXT)]).await?;
             // The name is shown in pg_stat_activity.
@@ -72,7 +92,7 @@ impl Database {
             return Ok(left);
         }
         self.record(migration, started.elapsed()).await?;
-        if !migration.no_transaction {
+        if !migration.is_outside() {
             self.client.batch_execute("COMMIT").await?;
         }
         Ok(left)
@@ -104,13 +124,13 @@ impl Database {
         if history.iter().any(|row| row.version == migration.version && migration.matches(&row.checksum)) {
             return Ok(());
         }
-        ensure!(migration.no_transaction, "{name} was interrupted and rolled back: {reason}");
+        ensure!(migration.is_outside(), "{name} was interrupted and rolled back: {reason}");
         let left = self.left_invalid(migration, before).await.map_err(database_error).with_context(unknown)?;
         bail!("{name} was interrupted and is not recorded as applied: {reason}; {}", advice(&left));
     }
 
     async fn rollback(&self, migration: &Migration) -> anyhow::Result<()> {
-        if migration.no_transaction {
+        if migration.is_outside() {
             return Ok(());
         }
         let failed = |error| anyhow!("{} failed, and so did its rollback: {}", migration.name, describe(&error));
@@ -119,10 +139,10 @@ impl Database {
 
     /// Where and why the migration failed, and what it left.
     async fn explain(&self, migration: &Migration, error: &Error, before: &[InvalidIndex]) -> anyhow::Error {
-        let Migration { name, sql, no_transaction, .. } = migration;
+        let Migration { name, sql, .. } = migration;
         let line = line_of(error, sql).map(|line| format!(", line {line}")).unwrap_or_default();
-        let (reason, hint) = (describe(error), hint(error, *no_transaction));
-        if !no_transaction {
+        let (reason, hint) = (describe(error), hint(error, migration.is_outside()));
+        if !migration.is_outside() {
             return anyhow!("{name}{line} failed and was rolled back: {reason}{hint}");
         }
         let left = self.left_invalid(migration, before).await;
@@ -148,6 +168,9 @@ fn hint(error: &Error, no_transaction: bool) -> &'static str {
         }
         (code, _) if *code == SqlState::ACTIVE_SQL_TRANSACTION && !no_transaction => {
             "; put this statement alone in a file whose first line is `-- no-transaction`"
+        }
+        (code, _) if *code == SqlState::LOCK_NOT_AVAILABLE && !no_transaction => {
+            "; find who holds the lock (pg_locks), or raise `migrate up --retry-time`"
         }
         (code, Some("exec_parse_message")) if *code == SqlState::SYNTAX_ERROR && no_transaction => {
             "; a `-- no-transaction` migration must be a single statement"

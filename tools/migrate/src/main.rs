@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use migrate::{Database, Endpoint, Migrations};
+use migrate::{Contract, Database, Endpoint, Migrations, Patience};
 
 #[derive(Parser)]
 #[command(about = "Applies the SQL files in migrations/ to the database, each once and in order")]
@@ -42,11 +42,19 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
 
+        /// Apply the contracting migrations as well, although an older release may still need what they take away
+        #[arg(long)]
+        contract: bool,
+
         /// How many seconds to wait for another migration to end
         #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = seconds())]
         lock_timeout: u64,
+
+        /// How many seconds to try again when a migration does not get a lock on a table
+        #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = seconds())]
+        retry_time: u64,
     },
-    /// Show what is applied, pending, changed or missing
+    /// Show what is applied, pending, waiting, changed or missing
     Status,
     /// Create or update the functions' role, which may only read and write rows, with the password in
     /// FUNCTIONS_PASSWORD
@@ -71,10 +79,17 @@ impl Cli {
     async fn run(&self, out: &mut impl io::Write) -> anyhow::Result<()> {
         match self.command {
             Command::Status => self.migrations()?.status(&self.connect().await?, out).await,
-            Command::Up { dry_run: true, .. } => self.migrations()?.dry_run(&self.connect().await?, out).await,
-            Command::Up { lock_timeout, .. } => {
-                let lock_timeout = Duration::from_secs(lock_timeout);
-                self.migrations()?.up(&mut self.connect().await?, lock_timeout, out).await
+            Command::Up { dry_run, contract, lock_timeout, retry_time } => {
+                let (migrations, mut database) = (self.migrations()?, self.connect().await?);
+                let contract = if contract { Contract::Now } else { Contract::Nothing };
+                if dry_run {
+                    return migrations.dry_run(&database, contract, out).await;
+                }
+                let patience = Patience {
+                    lock_timeout: Duration::from_secs(lock_timeout),
+                    retry_time: Duration::from_secs(retry_time),
+                };
+                migrations.up(&mut database, contract, patience, out).await
             }
             Command::Role => {
                 // Not an argument, which other processes could read.

@@ -5,8 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha384};
 
-/// The first line of a migration that runs outside a transaction.
-const NO_TRANSACTION: &str = "-- no-transaction";
+use crate::kind::Kind;
 
 /// What editors and `patch` append to the names of the copies they leave.
 const BACKUP_SUFFIXES: [&str; 6] = ["~", ".bak", ".orig", ".rej", ".swp", ".tmp"];
@@ -20,7 +19,7 @@ pub(crate) struct Migration {
     pub(crate) description: String,
     /// With LF line endings and without a byte order mark: a checkout may have changed both.
     pub(crate) sql: String,
-    pub(crate) no_transaction: bool,
+    pub(crate) kind: Kind,
     /// The SHA-384 of [`Migration::sql`].
     pub(crate) checksum: Vec<u8>,
     /// The SHA-384 of the file as it is and with CRLF line endings: it may have been applied in these forms.
@@ -72,11 +71,20 @@ impl Migration {
             name: name.to_owned(),
             version,
             description: description.replace('_', " "),
-            no_transaction: sql.starts_with(NO_TRANSACTION),
+            kind: Kind::of(&sql).with_context(|| format!("the first line of {name}"))?,
             checksum: checksum(&sql),
             other_checksums: [checksum(&raw), checksum(&sql.replace('\n', "\r\n"))],
             sql,
         })
+    }
+
+    /// Whether it runs outside a transaction.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.kind == Kind::NoTransaction
+    }
+
+    pub(crate) fn is_contracting(&self) -> bool {
+        matches!(self.kind, Kind::Contracting { .. })
     }
 
     /// Whether this is the migration that was applied with this checksum.
@@ -184,7 +192,7 @@ mod tests {
         let (from_unix, from_windows) = (migration(unix.as_bytes()).unwrap(), migration(windows.as_bytes()).unwrap());
         let with_mark = migration(format!("\u{feff}{windows}").as_bytes()).unwrap();
         for migration in [&from_unix, &from_windows, &with_mark] {
-            assert_eq!((migration.sql.as_str(), migration.no_transaction), (unix, true));
+            assert_eq!((migration.sql.as_str(), &migration.kind), (unix, &Kind::NoTransaction));
             assert_eq!(migration.checksum, checksum(unix));
             assert!(migration.matches(&checksum(unix)) && migration.matches(&checksum(&windows)));
             assert!(!migration.matches(&checksum("-- no-transaction\nSELECT 2;\n")));

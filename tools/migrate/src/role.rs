@@ -43,7 +43,8 @@ const ATTRIBUTES: &str = "
 
 /// The statements that give the role the right privileges. `$1` is the role.
 ///
-/// Relations of extensions and of other owners are left alone. `CASE` makes the server check a relation's kind first.
+/// Relations of extensions and of other owners are left alone; those whose names begin with `_` are the tools' own. `CASE`
+/// makes the server check a relation's kind first.
 const PRIVILEGES: &str = "
     WITH relations AS (
         SELECT format('%I.%I', nspname, relname) AS name, relname, relkind, pg_class.oid
@@ -68,7 +69,7 @@ const PRIVILEGES: &str = "
     UNION ALL
     SELECT format('REVOKE ALL ON TABLE %s FROM PUBLIC, %I', name, $1)
     FROM relations
-    WHERE relname = '_sqlx_migrations' AND (
+    WHERE relname LIKE '\\_%' AND relkind <> 'S' AND (
         has_any_column_privilege($1, oid, 'SELECT, INSERT, UPDATE, REFERENCES')
         OR has_table_privilege($1, oid, 'DELETE, TRUNCATE, TRIGGER')
     )
@@ -76,7 +77,7 @@ const PRIVILEGES: &str = "
     SELECT format('REVOKE ALL ON TABLE %1$s FROM PUBLIC, %2$I;
                    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE %1$s TO %2$I', name, $1)
     FROM relations
-    WHERE relname <> '_sqlx_migrations' AND relkind <> 'S' AND NOT (
+    WHERE relname NOT LIKE '\\_%' AND relkind <> 'S' AND NOT (
         has_table_privilege($1, oid, 'SELECT') AND has_table_privilege($1, oid, 'INSERT')
         AND has_table_privilege($1, oid, 'UPDATE') AND has_table_privilege($1, oid, 'DELETE')
         AND NOT has_table_privilege($1, oid, 'TRUNCATE, REFERENCES, TRIGGER')
@@ -130,7 +131,7 @@ impl Database {
     }
 
     /// Runs statements of this session in a transaction.
-    async fn transaction(&self, statements: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    pub(crate) async fn transaction(&self, statements: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
         self.batch_execute("BEGIN").await?;
         let result = statements.await;
         let ended = self.batch_execute(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;

@@ -7,8 +7,23 @@ use std::{
 };
 
 use anyhow::bail;
+use semver::Version;
 
-use crate::{history::Applied, migration::Migration};
+use crate::{
+    history::Applied,
+    kind::Kind,
+    migration::Migration,
+    progress::Progress,
+    releases::{RELEASE, Releases, Waiting, own_release, parse},
+};
+
+/// What the database has.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) history: Vec<Applied>,
+    pub(crate) progress: Vec<Progress>,
+    pub(crate) releases: Releases,
+}
 
 /// The status of one version.
 #[derive(Debug)]
@@ -22,7 +37,10 @@ pub(crate) struct Status<'a> {
 #[derive(Debug)]
 enum State<'a> {
     Applied(String),
-    Pending(&'a Migration),
+    /// A batched one may have begun.
+    Pending(&'a Migration, Option<Progress>),
+    /// A contracting one that is not applied.
+    Waiting(&'a Migration, Waiting),
     /// Not applied, although a higher version is: the file of this name.
     OutOfOrder(String),
     /// Started at this time and not finished (`success` is false).
@@ -31,44 +49,81 @@ enum State<'a> {
     Changed(String),
     /// Applied at this time, and there is no file.
     Missing(String),
+    /// As [`State::Missing`], with a version above those of the files.
+    Ahead(String),
+    /// Applied at this time, a contracting migration that took away what releases before this one need, such as our own.
+    TookAway(String, Version),
 }
 
 /// The status of every version, in order.
-pub(crate) fn compare(migrations: &[Migration], history: Vec<Applied>) -> Vec<Status<'_>> {
-    let newest = history.last().map(|newest| (newest.version, newest.file_name()));
-    let mut history: BTreeMap<_, _> = history.into_iter().map(|applied| (applied.version, applied)).collect();
-    let mut statuses: Vec<_> = migrations
-        .iter()
-        .map(|migration| {
-            let state = match (history.remove(&migration.version), &newest) {
-                (None, Some((newest, name))) if migration.version < *newest => State::OutOfOrder(name.clone()),
-                (None, _) => State::Pending(migration),
-                (Some(applied), _) if !applied.success => State::Incomplete(applied.at),
-                (Some(applied), _) if migration.matches(&applied.checksum) => State::Applied(applied.at),
-                (Some(applied), _) => State::Changed(applied.at),
-            };
-            Status { version: migration.version, name: migration.name.clone(), state }
-        })
-        .collect();
-    statuses.extend(history.into_values().map(|applied| Status {
-        version: applied.version,
-        name: applied.file_name(),
-        state: State::Missing(applied.at),
-    }));
+pub(crate) fn compare(migrations: &[Migration], found: Found) -> anyhow::Result<Vec<Status<'_>>> {
+    let own = own_release()?;
+    let newest = found.history.last().map(|newest| (newest.version, newest.file_name()));
+    let newest_file = migrations.last().map(|migration| migration.version);
+    let mut history: BTreeMap<_, _> = found.history.into_iter().map(|applied| (applied.version, applied)).collect();
+    let newest_contracting = history.values().rev().find(|applied| applied.contracting.is_some());
+    let newest_contracting = newest_contracting.map(|newest| (newest.version, newest.file_name()));
+    let mut statuses = Vec::new();
+    for migration in migrations {
+        let applied = history.remove(&migration.version);
+        // Contracting migrations come after all others, whatever their number.
+        let newest = if migration.is_contracting() { &newest_contracting } else { &newest };
+        let state = match (applied, newest, &migration.kind) {
+            (None, Some((newest, name)), _) if migration.version < *newest => State::OutOfOrder(name.clone()),
+            (None, _, Kind::Contracting { release }) => State::Waiting(migration, found.releases.waiting(release)),
+            (None, ..) => {
+                let progress = found.progress.iter().find(|progress| progress.is_of(migration));
+                State::Pending(migration, progress.cloned())
+            }
+            (Some(applied), ..) if !applied.success => State::Incomplete(applied.at),
+            (Some(applied), ..) if !migration.matches(&applied.checksum) => State::Changed(applied.at),
+            (Some(applied), _, Kind::Contracting { release }) if *release > own => {
+                State::TookAway(applied.at, release.clone())
+            }
+            (Some(applied), ..) => State::Applied(applied.at),
+        };
+        statuses.push(Status { version: migration.version, name: migration.name.clone(), state });
+    }
+    for (version, applied) in history {
+        let name = applied.file_name();
+        let release = applied.contracting.as_deref().map(parse).transpose()?;
+        let state = match release.filter(|release| *release > own) {
+            Some(release) => State::TookAway(applied.at, release),
+            None if Some(version) > newest_file => State::Ahead(applied.at),
+            None => State::Missing(applied.at),
+        };
+        statuses.push(Status { version, name, state });
+    }
     statuses.sort_by_key(|status| status.version);
-    statuses
+    Ok(statuses)
 }
 
-/// The migrations to apply.
-///
+/// What is not applied, in order.
+#[derive(Default)]
+pub(crate) struct Unapplied<'a> {
+    pub(crate) pending: Vec<&'a Migration>,
+    /// Contracting migrations, and why they wait.
+    pub(crate) waiting: Vec<(&'a Migration, Waiting)>,
+}
+
 /// # Errors
 /// The folder and the database contradict each other.
-pub(crate) fn pending<'a>(statuses: &[Status<'a>], folder: &Path) -> anyhow::Result<Vec<&'a Migration>> {
-    let mut pending = Vec::new();
+pub(crate) fn unapplied<'a>(statuses: &[Status<'a>], folder: &Path) -> anyhow::Result<Unapplied<'a>> {
+    if let Some((name, at, release)) = statuses.iter().find_map(|Status { name, state, .. }| match state {
+        State::TookAway(at, release) => Some((name, at, release)),
+        _ => None,
+    }) {
+        bail!(
+            "the database is ahead of this checkout: {name}, applied at {at} UTC, took away what releases before {release} \
+             need, and this is {RELEASE}: use release {release} or later"
+        );
+    }
+    let mut unapplied = Unapplied::default();
     for Status { name, state, .. } in statuses {
         match state {
-            State::Applied(_) => {}
-            State::Pending(migration) => pending.push(*migration),
+            State::Applied(_) | State::TookAway(..) => {}
+            State::Pending(migration, _) => unapplied.pending.push(migration),
+            State::Waiting(migration, waiting) => unapplied.waiting.push((migration, waiting.clone())),
             State::OutOfOrder(newest) => {
                 bail!("{name} is not applied, but {newest} is: migrations run in order, so give it a higher number")
             }
@@ -82,9 +137,14 @@ pub(crate) fn pending<'a>(statuses: &[Status<'a>], folder: &Path) -> anyhow::Res
             State::Missing(at) => {
                 bail!("{name} was applied at {at} UTC but is missing from {}: restore it", folder.display())
             }
+            State::Ahead(at) => bail!(
+                "the database is ahead of this checkout: {name}, applied at {at} UTC, is later than every file in {}: \
+                 use a checkout that has it",
+                folder.display()
+            ),
         }
     }
-    Ok(pending)
+    Ok(unapplied)
 }
 
 pub(crate) fn write_table(statuses: &[Status<'_>], out: &mut impl Write) -> io::Result<()> {
@@ -93,11 +153,15 @@ pub(crate) fn write_table(statuses: &[Status<'_>], out: &mut impl Write) -> io::
     for Status { version, name, state } in statuses {
         let state = match state {
             State::Applied(at) => at.clone(),
-            State::Pending(_) => "pending".to_owned(),
+            State::Pending(_, None) => "pending".to_owned(),
+            State::Pending(_, Some(progress)) => format!("pending, after {progress}"),
+            State::Waiting(_, waiting) => waiting.to_string(),
             State::OutOfOrder(newest) => format!("not applied, but {newest} is"),
             State::Incomplete(at) => format!("{at}, not finished"),
             State::Changed(at) => format!("{at}, changed since"),
             State::Missing(at) => format!("{at}, missing"),
+            State::Ahead(at) => format!("{at}, later than this checkout"),
+            State::TookAway(at, release) => format!("{at}, needs release {release} or later"),
         };
         writeln!(out, "{version:04}     {name:width$}  {state}")?;
     }

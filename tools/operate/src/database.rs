@@ -3,7 +3,11 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use tokio::time::{Instant, sleep, timeout_at};
+use db::Config;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_postgres::Client;
+
+use crate::{setting::Setting, stage::Stage, store::Store};
 
 /// A suspended database has to wake up first.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,6 +59,34 @@ pub(crate) async fn check_login(url: &str, retry: Duration) -> anyhow::Result<()
         "the limits of the functions' role are not in force"
     );
     Ok(())
+}
+
+/// The direct address of a stage's database, or else the other one.
+pub(crate) async fn url_of(stage: Option<Stage>, url: Option<String>) -> anyhow::Result<String> {
+    match (stage, url) {
+        (Some(stage), _) => {
+            let (store, setting) = (Store::open(&stage).await?, Setting::DatabaseUrlUnpooled);
+            let stored = store.read(&[setting]).await?.remove(&setting);
+            Ok(stored.with_context(|| format!("{} is not stored", store.name(setting)))?.value)
+        }
+        (None, Some(url)) => Ok(url),
+        (None, None) => bail!("no database: set STAGE or DATABASE_URL_UNPOOLED"),
+    }
+}
+
+pub(crate) fn config(url: &str) -> anyhow::Result<Config> {
+    Config::new(url, ca_certificates()?.as_deref()).context("the address of the database")
+}
+
+pub(crate) async fn connect(config: &Config, limit: Duration) -> anyhow::Result<Client> {
+    let connection = timeout(limit, config.connect()).await.ok().with_context(|| no_answer(limit))?;
+    let (client, driver) = connection.context("cannot connect to the database")?;
+    tokio::spawn(driver);
+    Ok(client)
+}
+
+pub(crate) fn no_answer(limit: Duration) -> String {
+    format!("the database did not answer within {} s", limit.as_secs())
 }
 
 /// The file in `DATABASE_CA_FILE`.

@@ -1,4 +1,4 @@
-//! A release in five steps. A step that fails stops the rest. Every step can be repeated, so the next run continues where
+//! A release in six steps. A step that fails stops the rest. Every step can be repeated, so the next run continues where
 //! the last one failed.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use migrate::{Database, Endpoint, Migrations};
+use migrate::{Contract, Database, Endpoint, Migrations, Patience};
 use serde_json::Value;
 
 use crate::{
@@ -30,22 +30,27 @@ const BUILD: &str = ".aws-sam/build";
 /// The output of the stack with the API's URL.
 const URL_OUTPUT: &str = "Url";
 
-/// How long to wait for the migration of another release.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
+/// For the migration of another release, and for locks.
+const PATIENCE: Patience = Patience { lock_timeout: Duration::from_secs(600), retry_time: Duration::from_secs(300) };
 
-/// Deploys the commit that is checked out. With `dry_run` it stops before it changes anything.
-pub(crate) async fn run(stage: &Stage, dry_run: bool) -> anyhow::Result<()> {
+/// Deploys the commit that is checked out. With `dry_run` it stops before it changes anything. `contract` says which
+/// contracting migrations follow, once the release is live.
+pub(crate) async fn run(stage: &Stage, dry_run: bool, contract: Contract) -> anyhow::Result<()> {
     announce(1, "checks")?;
     let store = checks(stage).await?;
     let settings = secrets::check(&store).await?;
     println!("  the secrets of {stage} are stored and valid, and the functions' role has its limits");
 
     announce(2, "migrations")?;
-    migrate(&settings, dry_run).await?;
+    let migrations = Migrations::read(Path::new("migrations"))?;
+    let mut database = connect(&settings).await?;
+    let listed = if dry_run { contract } else { Contract::Nothing };
+    migrations.dry_run(&database, listed, &mut io::stdout()).await?;
     if dry_run {
         println!("\nNothing was changed. Without DRY_RUN the migrations are applied, and {stage} is deployed.");
         return Ok(());
     }
+    migrations.up(&mut database, Contract::Nothing, PATIENCE, &mut io::stdout()).await?;
 
     announce(3, "build")?;
     sam(&["build", "--config-env", &stage.to_string(), "--build-dir", BUILD])?;
@@ -56,7 +61,10 @@ pub(crate) async fn run(stage: &Stage, dry_run: bool) -> anyhow::Result<()> {
     // Without a confirmation: after a no, the migrations would be applied all the same, and sam would report a success.
     let options = ["--no-confirm-changeset", "--no-fail-on-empty-changeset"];
     sam(&[&["deploy", "--config-env", &config_env, "--template-file", &template], &options[..]].concat())?;
-    // Every function that runs now has read these settings.
+    // Every function that runs now is of this release, and has read these settings. The connection would have been idle
+    // for minutes.
+    let mut database = connect(&settings).await?;
+    database.record_release().await?;
     Released::record(&store, &settings).await?;
 
     announce(5, "smoke test")?;
@@ -66,12 +74,15 @@ pub(crate) async fn run(stage: &Stage, dry_run: bool) -> anyhow::Result<()> {
     smoke::run(&url, config.allowed_origin().as_deref())
         .await
         .with_context(|| format!("{stage} is deployed but does not pass; to roll back, deploy the previous release"))?;
+
+    announce(6, "contracting migrations")?;
+    migrations.up(&mut database, contract, PATIENCE, &mut io::stdout()).await?;
     println!("\n{stage} is released: {url}");
     Ok(())
 }
 
 fn announce(number: u8, step: &str) -> io::Result<()> {
-    println!("{number}/5 {step}");
+    println!("{number}/6 {step}");
     // Before the output of the programs that the step runs.
     io::stdout().flush()
 }
@@ -102,17 +113,10 @@ async fn checks(stage: &Stage) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-/// Lists the pending migrations and applies them.
-async fn migrate(settings: &Settings, dry_run: bool) -> anyhow::Result<()> {
+/// Connects to the direct endpoint, as the owner.
+async fn connect(settings: &Settings) -> anyhow::Result<Database> {
     let Stored { value: url, .. } = settings.get(&Setting::DatabaseUrlUnpooled).context("no direct address")?;
-    let migrations = Migrations::read(Path::new("migrations"))?;
-    let endpoint = Endpoint::new(url, ca_file().as_deref())?;
-    let mut database = Database::connect(&endpoint, CONNECT_TIMEOUT).await?;
-    migrations.dry_run(&database, &mut io::stdout()).await?;
-    if !dry_run {
-        migrations.up(&mut database, LOCK_TIMEOUT, &mut io::stdout()).await?;
-    }
-    Ok(())
+    Database::connect(&Endpoint::new(url, ca_file().as_deref())?, CONNECT_TIMEOUT).await
 }
 
 /// Writes the versions of the settings into each function's package. So a changed setting changes every package, and

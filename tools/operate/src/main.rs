@@ -14,11 +14,13 @@ mod setting;
 mod smoke;
 mod stage;
 mod store;
+mod sweep;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use auth::{InvalidLifetime, TokenLifetime};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use migrate::Contract;
 
 use crate::{secrets::Step, stage::Stage, store::Store};
 
@@ -33,6 +35,10 @@ enum Cli {
         /// Check, list the migrations that would be applied, and change nothing.
         #[arg(long)]
         dry_run: bool,
+        /// After the deployment, apply all contracting migrations, not only those that are due: then the release before
+        /// cannot come back.
+        #[arg(long)]
+        contract: bool,
     },
     /// Smoke-test a running API with an account of its own, which is deleted at the end.
     Smoke {
@@ -48,15 +54,16 @@ enum Cli {
     Secrets(Secrets),
     /// Show statistics of the database, and what to look for in them.
     Monitor {
-        /// A direct or pooled address; ignored when a stage is given.
-        #[arg(long, env = "DATABASE_URL_UNPOOLED", value_name = "URL", hide_env_values = true)]
-        database_url: Option<String>,
-        /// The stage whose database to show.
-        #[arg(long, env)]
-        stage: Option<Stage>,
+        #[command(flatten)]
+        database: DatabaseAddress,
         /// The time limit for connecting, and for each query.
         #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
         timeout: u64,
+    },
+    /// Delete the tags that no task has any more.
+    Sweep {
+        #[command(flatten)]
+        database: DatabaseAddress,
     },
     /// Measure what requests cost, with a running API and its log.
     Costs {
@@ -73,6 +80,22 @@ enum Cli {
         #[arg(long, default_value_t = 20)]
         rounds: u32,
     },
+}
+
+#[derive(Args)]
+struct DatabaseAddress {
+    /// The address, as its owner; ignored when a stage is given.
+    #[arg(long, env = "DATABASE_URL_UNPOOLED", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// The stage whose database it is.
+    #[arg(long, env)]
+    stage: Option<Stage>,
+}
+
+impl DatabaseAddress {
+    async fn url(self) -> anyhow::Result<String> {
+        database::url_of(self.stage, self.database_url).await
+    }
 }
 
 #[derive(Subcommand)]
@@ -132,7 +155,10 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli {
-        Cli::Deploy { stage, dry_run } => deploy::run(&stage, dry_run).await,
+        Cli::Deploy { stage, dry_run, contract } => {
+            let contract = if contract { Contract::Now } else { Contract::Due };
+            deploy::run(&stage, dry_run, contract).await
+        }
         Cli::Smoke { api_url, origin } => smoke::run(&api_url, origin.as_deref()).await,
         Cli::Secrets(Secrets::Set { stage, yes: overwrite, renew, pooler }) => {
             secrets::set(&Store::open(&stage).await?, &secrets::Options { overwrite, renew, pooler }).await
@@ -141,9 +167,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             secrets::rotate(&Store::open(&stage).await?, step, token_lifetime_seconds.get(), now).await
         }
         Cli::Secrets(Secrets::Remove { stage, yes }) => secrets::remove(&Store::open(&stage).await?, yes).await,
-        Cli::Monitor { database_url, stage, timeout } => {
-            monitor::run(database_url, stage, Duration::from_secs(timeout)).await
-        }
+        Cli::Monitor { database, timeout } => monitor::run(&database.url().await?, Duration::from_secs(timeout)).await,
+        Cli::Sweep { database } => sweep::run(&database.url().await?, database::CONNECT_TIMEOUT).await,
         Cli::Costs { api_url, log, template, rounds } => costs::run(&api_url, &log, &template, rounds).await,
     }
 }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
-use db::Config;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, error::SqlState};
 
-use crate::{database::ca_certificates, setting::Setting, stage::Stage, store::Store};
+use crate::database::{config, connect, no_answer};
 
 /// The first line of each comment is the title, the rest is what to look for.
 const QUERIES: [&str; 4] = [
@@ -22,17 +21,8 @@ const QUERIES: [&str; 4] = [
 const MAINTENANCE_DATABASE: &str = "postgres";
 
 /// `limit` is for connecting, and for each query.
-pub(crate) async fn run(url: Option<String>, stage: Option<Stage>, limit: Duration) -> anyhow::Result<()> {
-    let url = match (stage, url) {
-        (Some(stage), _) => {
-            let (store, setting) = (Store::open(&stage).await?, Setting::DatabaseUrlUnpooled);
-            let stored = store.read(&[setting]).await?.remove(&setting);
-            stored.with_context(|| format!("{} is not stored", store.name(setting)))?.value
-        }
-        (None, Some(url)) => url,
-        (None, None) => bail!("no database: set STAGE or DATABASE_URL_UNPOOLED"),
-    };
-    let config = Config::new(&url, ca_certificates()?.as_deref()).context("the address of the database")?;
+pub(crate) async fn run(url: &str, limit: Duration) -> anyhow::Result<()> {
+    let config = config(url)?;
     let client = connect(&config, limit).await?;
     for sql in QUERIES {
         let (title, rest) = comment(sql);
@@ -58,20 +48,9 @@ pub(crate) async fn run(url: Option<String>, stage: Option<Stage>, limit: Durati
     Ok(())
 }
 
-async fn connect(config: &Config, limit: Duration) -> anyhow::Result<Client> {
-    let connection = timeout(limit, config.connect()).await.ok().with_context(|| no_answer(limit))?;
-    let (client, driver) = connection.context("cannot connect to the database")?;
-    tokio::spawn(driver);
-    Ok(client)
-}
-
 /// The outer error is a timeout, the inner one the database's.
 async fn query(client: &Client, sql: &str, limit: Duration) -> anyhow::Result<Result<Vec<SimpleQueryMessage>, Error>> {
     timeout(limit, client.simple_query(sql)).await.ok().with_context(|| no_answer(limit))
-}
-
-fn no_answer(limit: Duration) -> String {
-    format!("the database did not answer within {} s", limit.as_secs())
 }
 
 /// The first line of the leading comment, and the rest.

@@ -14,7 +14,7 @@ use crate::settings::{Settings, url};
 use crate::supervisor::{Supervisor, wait_until};
 use crate::{cargo::hide_settings, process::run_quietly};
 
-/// Brings the schema up to date as its owner, and creates the functions' role as the superuser: an owner that the first
+/// Brings the schema up to date as its owner, sweeps unused tags, and creates the functions' role as the superuser: an owner that the first
 /// release created may not create roles.
 pub(crate) async fn migrate(
     profile: &Profile,
@@ -22,15 +22,23 @@ pub(crate) async fn migrate(
     settings: &Settings,
     postgres: &Postgres,
 ) -> Result<()> {
-    let run = async |argument: &str, variables: &[(&str, &str)]| {
-        let mut migrate = Command::new(programs.join("migrate"));
-        hide_settings(&mut migrate);
-        migrate.arg(argument).envs(settings).envs(variables.iter().copied()).current_dir(&profile.root);
-        run_quietly(&mut migrate, &profile.log(&format!("migrate-{argument}"))).await
+    let run = async |line: &str, variables: &[(&str, &str)]| {
+        let words: Vec<_> = line.split(' ').collect();
+        let mut command = Command::new(programs.join(words[0]));
+        hide_settings(&mut command);
+        command.args(&words[1..]).envs(settings).envs(variables.iter().copied()).current_dir(&profile.root);
+        run_quietly(&mut command, &profile.log(&words[..2].join("-"))).await
     };
-    run("up", &[]).await?;
+    if profile.kind == Kind::Dev {
+        // No older release runs here.
+        run("migrate up --contract", &[]).await?;
+        run("operate sweep", &[("STAGE", "")]).await?;
+    } else {
+        run("migrate up", &[]).await?;
+    }
     let superuser = url(SUPERUSER, &postgres.password, profile.postgres_port());
-    run("role", &[("DATABASE_URL_UNPOOLED", &superuser), ("FUNCTIONS_PASSWORD", &postgres.functions_password)]).await
+    let variables = [("DATABASE_URL_UNPOOLED", &*superuser), ("FUNCTIONS_PASSWORD", &postgres.functions_password)];
+    run("migrate role", &variables).await
 }
 
 /// Starts the gateway, which starts `cargo lambda watch`, and waits until the API answers.
