@@ -3,8 +3,13 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use tempfile::TempDir;
-use tests::database::{TestDatabase, column, migrations};
+use tests::{
+    api::task_path,
+    database::{TestDatabase, column, migrations},
+    server::{Settings, TestServer},
+};
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use uuid::Uuid;
 
@@ -12,6 +17,9 @@ const STATEMENTS: &str = include_str!("statements_of_0.1.0.sql");
 
 /// The last migration before tasks gain a status.
 const BEFORE: &str = "0008_index_signin_failures_by_email_hash.sql";
+
+/// The last one before the contraction.
+const EXPANDED: &str = "0019_index_tasks_by_user_and_priority.sql";
 
 /// Takes away what 0.1.0 needs.
 const CONTRACTION: &str = "0020_drop_completed.sql";
@@ -222,6 +230,34 @@ async fn the_contraction_ends_what_the_first_release_does_with_tasks() -> Result
     }
     // The statement of `create_task` itself goes on, with the default: what failed was to read its answer.
     assert_eq!(column(&old.client, "SELECT status FROM tasks").await?, ["pending"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_functions_serve_every_route_of_tasks_before_and_after_the_contraction() -> Result<()> {
+    let mut steps = Steps::new().await?;
+    steps.until(EXPANDED).await?;
+    let server = TestServer::start(&Settings::shared().with("DATABASE_URL", steps.database.url()));
+    let user = server.user().await;
+    for contract in [false, true] {
+        if contract {
+            steps.until(CONTRACTION).await?;
+        }
+        let body = json!({"title": "x", "status": "in_progress", "tags": ["home"], "priority": 1});
+        let task = user.post("/tasks", &body).await.expect(201).body;
+        let path = task_path(&task);
+        for (change, completed) in [(json!({"completed": true}), true), (json!({"completed": false}), false)] {
+            assert_eq!(user.patch(&path, &change).await.expect(200).body["completed"], completed);
+        }
+        assert_eq!(user.get(&path).await.expect(200).body["status"], "pending");
+        for query in ["", "?completed=false", "?status=pending&sort=-priority", "?tag=home&sort=due_date", "?q=X"] {
+            let list = user.get(&format!("/tasks{query}")).await.expect(200).body;
+            assert_eq!((&list[0]["id"], list[1].is_null()), (&task["id"], true), "{query}");
+        }
+        assert_eq!(user.get("/summary").await.expect(200).body["tasks"]["pending"], 1);
+        user.delete(&path).await.expect(204);
+    }
+    user.delete("").await.expect(204);
     Ok(())
 }
 
