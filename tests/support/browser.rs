@@ -1,6 +1,7 @@
 //! Headless Chromium, used as a person at a keyboard would.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::process::CommandExt,
     path::PathBuf,
@@ -139,15 +140,15 @@ impl Page {
         self.run(script).await.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Presses Tab until the element with this accessible name is focused.
+    /// Presses Tab until the element with this accessible name is focused. It may not be there yet.
     pub async fn tab_to(&self, name: &str) {
-        let mut passed = Vec::new();
-        for _ in 0..80 {
+        let (deadline, mut passed) = (Instant::now() + TIMEOUT, BTreeSet::new());
+        while Instant::now() < deadline {
             let focused = self.focused().await;
             if focused == name {
                 return;
             }
-            passed.push(focused);
+            passed.insert(focused);
             self.press(Key::Tab).await;
         }
         panic!("{name:?} was not focused, but {passed:?}");

@@ -5,7 +5,7 @@ use std::{ffi::OsString, future::pending};
 use anyhow::Result;
 use tokio::process::Command;
 
-use crate::{cargo::cargo, profile::Profile, progress::verbose_step, stack::Stack, supervisor::Supervisor};
+use crate::{cargo::cargo, profile::Profile, stack::Stack, supervisor::Supervisor};
 use crate::{containers, process, sam, tools};
 
 /// Runs the whole API until Ctrl-C.
@@ -68,8 +68,6 @@ pub(crate) async fn fuzz(profile: &Profile, supervisor: &Supervisor, arguments: 
 
 /// Runs the functions in containers until Ctrl-C.
 pub(crate) async fn sam_local(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
-    containers::require_engine().await?;
-    verbose_step("sam build", sam::build(profile)).await?;
     Stack::start_in_containers(profile, supervisor).await?;
     println!("\n  The API is on http://127.0.0.1:{}, in containers; Ctrl-C stops everything.\n", profile.port);
     pending().await
@@ -77,8 +75,6 @@ pub(crate) async fn sam_local(profile: &Profile, supervisor: &Supervisor) -> Res
 
 /// Runs the main tests on the release build in containers, and looks at that build.
 pub(crate) async fn test_sam(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
-    containers::require_engine().await?;
-    verbose_step("sam build", sam::build(profile)).await?;
     let stack = Stack::start_in_containers(profile, supervisor).await?;
     let mut test = cargo();
     test.args(["test", "-p", "tests", "--", "--include-ignored"]).args(sam::MAIN_CASES).current_dir(&profile.root);

@@ -1,8 +1,10 @@
 //! The Docker engine that `sam local` runs functions in.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use tokio::process::Command;
 
 use crate::process::stdout_of;
@@ -35,6 +37,19 @@ pub(crate) async fn address_for_containers() -> Result<Option<Ipv4Addr>> {
     let line = hosts.lines().find(|line| line.ends_with(HOST)).context("containers cannot reach this machine")?;
     let address: Ipv4Addr = line.split_ascii_whitespace().next().unwrap_or_default().parse()?;
     Ok(TcpListener::bind((address, 0)).is_ok().then_some(address))
+}
+
+/// Removes the containers of the functions in this folder. SAM forgets one now and then, and a killed run leaves all.
+pub(crate) async fn remove(folder: &Path) {
+    let functions = fs::read_dir(folder).into_iter().flatten().flatten();
+    let filters: Vec<_> = functions.map(|it| format!("--filter=volume={}", it.path().display())).collect();
+    // Without a filter, all containers of the machine would be listed.
+    if !filters.is_empty() {
+        let list = ["ps", "--all", "--quiet"].into_iter().chain(filters.iter().map(String::as_str));
+        let left = docker(&list.collect::<Vec<_>>()).await.unwrap_or_default();
+        // Fails without an engine, where there are none, and when there is nothing to remove.
+        docker(&["rm", "--force"].into_iter().chain(left.lines()).collect::<Vec<_>>()).await;
+    }
 }
 
 /// What a `docker` command prints, if it succeeds.

@@ -8,7 +8,7 @@ use fs_err as fs;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::containers::{ARCHITECTURE, HOST, docker};
+use crate::containers::{ARCHITECTURE, HOST};
 use crate::profile::{Kind, Profile};
 use crate::{
     cargo::hide_settings, functions::wait_for_health, process::run_checked, server_user::write_private,
@@ -65,22 +65,6 @@ pub(crate) async fn start(profile: &Profile, settings: &Settings, tls: &Tls, sup
     offline(&mut sam);
     supervisor.start("sam local", sam, log.clone(), "")?;
     wait_for_health(profile, log.as_deref(), Duration::from_secs(120)).await
-}
-
-/// Removes the containers of what was built. SAM forgets one now and then, and a killed run leaves all of them.
-pub(crate) async fn remove_containers(profile: &Profile) {
-    let functions = fs::read_dir(build_folder(profile)).into_iter().flatten().flatten();
-    let filters: Vec<_> = functions.map(|it| format!("--filter=volume={}", it.path().display())).collect();
-    if filters.is_empty() {
-        // Without a filter, all containers of the machine would be listed.
-        return;
-    }
-    let list: Vec<_> = ["ps", "--all", "--quiet"].into_iter().chain(filters.iter().map(String::as_str)).collect();
-    let left = docker(&list).await.unwrap_or_default();
-    if !left.is_empty() {
-        // Without an engine there are no containers left to remove.
-        let _ = docker(&["rm", "--force"].into_iter().chain(left.lines()).collect::<Vec<_>>()).await;
-    }
 }
 
 /// Where [`build`] builds.

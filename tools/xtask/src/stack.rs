@@ -32,13 +32,13 @@ impl<'a> Stack<'a> {
         Self::start_reachable(profile, supervisor, None).await
     }
 
-    /// Starts the database where containers can reach it, and the functions in containers.
+    /// Builds, and starts the database where containers can reach it, and the functions in containers.
     pub(crate) async fn start_in_containers(profile: &'a Profile, supervisor: &'a Supervisor) -> Result<Self> {
-        let address = step("Docker", async {
-            sam::remove_containers(profile).await;
-            containers::address_for_containers().await
-        });
-        let stack = Self::start_reachable(profile, supervisor, address.await?).await?;
+        containers::require_engine().await?;
+        verbose_step("sam build", sam::build(profile)).await?;
+        supervisor.remove_containers_of(sam::build_folder(profile)).await;
+        let address = step("Docker", containers::address_for_containers()).await?;
+        let stack = Self::start_reachable(profile, supervisor, address).await?;
         let start = sam::start(profile, &stack.settings, &stack.tls, supervisor);
         step(&format!("sam local on 127.0.0.1:{}", profile.port), start).await?;
         Ok(stack)

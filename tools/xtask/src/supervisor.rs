@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
 use tokio::{process::Command, task::JoinHandle};
 
+use crate::containers;
 use crate::process::tail;
 use crate::process_table::{self, Process, SHORT_GRACE};
 use crate::profile::{Lock, Profile};
@@ -26,6 +27,8 @@ const STOP: Signal = Signal::INT;
 pub(crate) struct Supervisor {
     parts: RefCell<Vec<Part>>,
     stack: RefCell<Option<PidFile>>,
+    /// The folder of the functions that run in containers.
+    containers: RefCell<Option<PathBuf>>,
     exits: UnboundedSender<Exit>,
     exited: RefCell<UnboundedReceiver<Exit>>,
 }
@@ -48,7 +51,8 @@ impl Supervisor {
         #[cfg(target_os = "linux")]
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("cannot become a subreaper")?;
         let (exits, exited) = unbounded_channel();
-        Ok(Self { parts: RefCell::default(), stack: RefCell::default(), exits, exited: exited.into() })
+        let (parts, stack, containers) = Default::default();
+        Ok(Self { parts, stack, containers, exits, exited: exited.into() })
     }
 
     /// Locks a stack's folders for this process, and ends what a killed run left behind.
@@ -60,6 +64,12 @@ impl Supervisor {
         }
         self.stack.replace(Some(pids));
         self.write_pids()
+    }
+
+    /// Removes the containers of the functions in this folder, which a killed run has left, and again at the end.
+    pub(crate) async fn remove_containers_of(&self, functions: PathBuf) {
+        containers::remove(&functions).await;
+        self.containers.replace(Some(functions));
     }
 
     /// Starts a part. Without a log it writes to the terminal. The hint is shown when it dies by itself.
@@ -103,12 +113,7 @@ impl Supervisor {
             let parts = self.parts.borrow();
             let Some(part) = parts.iter().find(|part| part.pid == pid) else { continue };
             let Part { name, log, hint, .. } = part;
-            return match log {
-                Some(log) => {
-                    anyhow!("{name} stopped ({status}){hint}; the last lines of {}:{}", log.display(), tail(log))
-                }
-                None => anyhow!("{name} stopped ({status}){hint}; see its output above"),
-            };
+            return anyhow!("{name} stopped ({status}){hint}; {}", last_output(log.as_deref()));
         }
         anyhow!("nothing is supervised")
     }
@@ -126,6 +131,9 @@ impl Supervisor {
             part.end().await;
         }
         process_table::end(process_table::descendants(this), Signal::TERM, SHORT_GRACE).await;
+        if let Some(functions) = self.containers.take() {
+            containers::remove(&functions).await;
+        }
         if let Some(stack) = self.stack.take() {
             let _ = fs::remove_file(stack.path);
         }
@@ -158,10 +166,14 @@ pub(crate) async fn wait_until(
         }
     };
     if timeout(patience, poll).await.is_err() {
-        let lines = log.map(|log| format!("; the last lines of {}:{}", log.display(), tail(log)));
-        bail!("{what} was not ready within {} s{}", patience.as_secs(), lines.unwrap_or_default());
+        bail!("{what} was not ready within {} s; {}", patience.as_secs(), last_output(log));
     }
     Ok(())
+}
+
+fn last_output(log: Option<&Path>) -> String {
+    let lines = log.map(|log| format!("the last lines of {}:{}", log.display(), tail(log)));
+    lines.unwrap_or_else(|| "see its output above".to_owned())
 }
 
 /// The processes of a stack, for the next start to find when this one is killed.
