@@ -24,25 +24,38 @@ pub(crate) enum Check {
     Document,
 }
 
+/// Which program checks what. Exceptions have their reasons beside them, in `deny.toml`, in the template's metadata and in
+/// `.checkov.yaml`.
+const CHECKERS: [(Check, &str, &str); 8] = [
+    (Check::Format, "cargo", "fmt --all --check"),
+    (Check::Lints, "cargo", "clippy --workspace --all-targets -- -D warnings"),
+    (Check::Dependencies, "cargo-deny", "check licenses bans sources"),
+    (Check::Template, "sam", "validate --lint"),
+    (Check::Template, "cfn-lint", "template.yaml"),
+    (Check::Template, "checkov", "--file template.yaml --framework cloudformation --skip-download --compact --quiet"),
+    (Check::Document, "spectral", "lint --fail-severity hint functions/docs/assets/openapi.json"),
+    (Check::Document, "redocly", "lint --config .redocly.yaml functions/docs/assets/openapi.json"),
+];
+
 /// Runs the checks; all of them if none is named.
 pub(crate) async fn run(checks: &[Check]) -> Result<()> {
     for check in if checks.is_empty() { Check::value_variants() } else { checks } {
-        match check {
-            Check::Format => run_in_root(cargo(), "fmt --all --check").await?,
-            Check::Lints => run_in_root(cargo(), "clippy --workspace --all-targets -- -D warnings").await?,
-            Check::Dependencies => {
-                let deny = Command::new(tools::program_or_own("cargo-deny").await?);
-                run_in_root(deny, "check licenses bans sources").await?;
-            }
-            Check::Migrations => migrations().await?,
-            Check::Template | Check::Document => lint(*check).await?,
+        if *check == Check::Migrations {
+            migrations().await?;
+        }
+        for (_, name, arguments) in CHECKERS.iter().filter(|(of, ..)| of == check) {
+            let mut command = match *name {
+                "cargo" => cargo(),
+                "cargo-deny" => Command::new(tools::program_or_own(name).await?),
+                _ => Command::new(tools::program(name).await?),
+            };
+            // What npm installs runs on the Node.js beside it.
+            let path = tools::path_with(&[command.as_std().get_program().as_ref()])?;
+            offline(&mut command).env("PATH", path).args(arguments.split(' ')).current_dir(cli::checkout()?);
+            run_checked(&mut command).await?;
         }
     }
     Ok(())
-}
-
-async fn run_in_root(mut command: Command, arguments: &str) -> Result<()> {
-    run_checked(command.args(arguments.split(' ')).current_dir(cli::checkout()?)).await
 }
 
 /// A file that runs outside a transaction has other rules: it must do no harm when it stops halfway.
@@ -53,26 +66,6 @@ async fn migrations() -> Result<()> {
         let is_outside = fs::read_to_string(&file)?.starts_with("-- no-transaction");
         let mode = if is_outside { "--no-assume-in-transaction" } else { "--assume-in-transaction" };
         run_checked(Command::new(&squawk).arg(mode).arg(file).current_dir(&root)).await?;
-    }
-    Ok(())
-}
-
-/// Exceptions have their reasons beside them, in the template's metadata and in `.checkov.yaml`.
-async fn lint(check: Check) -> Result<()> {
-    use Check::{Document, Template};
-    let linters = [
-        (Template, "sam", "validate --lint"),
-        (Template, "cfn-lint", "template.yaml"),
-        (Template, "checkov", "--file template.yaml --framework cloudformation --skip-download --compact --quiet"),
-        (Document, "spectral", "lint --fail-severity hint functions/docs/assets/openapi.json"),
-        (Document, "redocly", "lint --config .redocly.yaml functions/docs/assets/openapi.json"),
-    ];
-    for (_, tool, arguments) in linters.into_iter().filter(|(of, ..)| *of == check) {
-        let program = tools::program(tool).await?;
-        let mut command = Command::new(&program);
-        // What npm installs runs on the Node.js beside it.
-        offline(&mut command).env("PATH", tools::path_with(&[&program])?);
-        run_in_root(command, arguments).await?;
     }
     Ok(())
 }

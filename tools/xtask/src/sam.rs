@@ -59,10 +59,7 @@ pub(crate) async fn start(profile: &Profile, settings: &Settings, tls: &Tls, sup
         .arg(variables)
         .current_dir(&profile.root);
     let log = (profile.kind != Kind::Dev).then(|| profile.log("functions"));
-    if profile.kind != Kind::Dev {
-        sam.arg("--no-watch");
-    }
-    offline(&mut sam);
+    offline(&mut sam).args(log.as_ref().map(|_| "--no-watch"));
     supervisor.start("sam local", sam, log.clone(), "")?;
     wait_for_health(profile, log.as_deref(), Duration::from_secs(120)).await
 }

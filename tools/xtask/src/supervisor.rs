@@ -27,8 +27,8 @@ const STOP: Signal = Signal::INT;
 pub(crate) struct Supervisor {
     parts: RefCell<Vec<Part>>,
     stack: RefCell<Option<PidFile>>,
-    /// The folder of the functions that run in containers.
-    containers: RefCell<Option<PathBuf>>,
+    /// The folder of the functions that run in containers; empty if none do.
+    containers: RefCell<PathBuf>,
     exits: UnboundedSender<Exit>,
     exited: RefCell<UnboundedReceiver<Exit>>,
 }
@@ -69,7 +69,7 @@ impl Supervisor {
     /// Removes the containers of the functions in this folder, which a killed run has left, and again at the end.
     pub(crate) async fn remove_containers_of(&self, functions: PathBuf) {
         containers::remove(&functions).await;
-        self.containers.replace(Some(functions));
+        self.containers.replace(functions);
     }
 
     /// Starts a part. Without a log it writes to the terminal. The hint is shown when it dies by itself.
@@ -131,9 +131,7 @@ impl Supervisor {
             part.end().await;
         }
         process_table::end(process_table::descendants(this), Signal::TERM, SHORT_GRACE).await;
-        if let Some(functions) = self.containers.take() {
-            containers::remove(&functions).await;
-        }
+        containers::remove(&self.containers.take()).await;
         if let Some(stack) = self.stack.take() {
             let _ = fs::remove_file(stack.path);
         }
