@@ -10,7 +10,7 @@ use reqwest::{
 use serde_json::{Value, json};
 use tests::{
     api::{Api, Reply, User, reply, task_path, two_users},
-    database::connect_to_stack,
+    database::{column, connect_to_stack, direct_url},
     server::{Settings, TestServer},
 };
 
@@ -239,6 +239,49 @@ async fn requests_that_bring_the_same_new_tags_at_once_all_succeed() {
             assert_eq!(reply.expect(201).body["tags"], json!(tags));
         }
     }
+}
+
+#[tokio::test]
+async fn a_sweep_of_unused_tags_takes_none_from_a_task() {
+    let user = Api::shared().user().await;
+    let rounds = async {
+        for round in 0..30 {
+            let tags = json!([format!("{} {}", user.id, round % 3), format!("{} {round}", user.id)]);
+            let task = create(&user, json!({"title": "x", "tags": tags})).await;
+            assert_eq!(task["tags"].as_array().unwrap().len(), if round < 3 { 1 } else { 2 });
+            let path = task_path(&task);
+            assert_eq!(user.put(&path, &json!({"tags": []})).await.expect(200).body["tags"], json!([]));
+            assert_eq!(user.put(&path, &json!({"tags": tags})).await.expect(200).body["tags"], task["tags"]);
+            assert_eq!(user.get(&path).await.expect(200).body["tags"], task["tags"]);
+            user.delete(&path).await.expect(204);
+        }
+    };
+    let sweeps = async {
+        loop {
+            let mut operate = tokio::process::Command::new(tests::operate::binary());
+            operate.arg("sweep").env_remove("STAGE").env("DATABASE_URL_UNPOOLED", direct_url());
+            assert!(operate.output().await.unwrap().status.success());
+        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = sweeps => {}
+    }
+}
+
+#[tokio::test]
+async fn an_account_goes_with_its_tasks_and_what_tags_them() {
+    let (user, other) = two_users().await;
+    for user in [&user, &other] {
+        create(user, json!({"title": "x", "tags": ["home", "work"]})).await;
+    }
+    user.delete("").await.expect(204);
+    let database = connect_to_stack().await;
+    let count = async |user: &User| {
+        let sql = format!("SELECT count(*)::text FROM task_tags WHERE user_id = '{}'", user.id);
+        column(&database, &sql).await.unwrap().remove(0)
+    };
+    assert_eq!((count(&user).await, count(&other).await), ("0".to_owned(), "2".to_owned()));
 }
 
 #[tokio::test]
