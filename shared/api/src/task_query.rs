@@ -49,7 +49,11 @@ impl TaskQuery {
         })?;
 
         let mut list = form_urlencoded::Serializer::new(String::new());
-        let mut add = |name, value: Option<String>| value.map(|value| list.append_pair(name, &value)).map(drop);
+        let mut add = |name, value: Option<String>| {
+            if let Some(value) = value {
+                list.append_pair(name, &value);
+            }
+        };
         add("status", status.as_deref().map(|all| joined(all, |status| status.as_str().to_owned())));
         add("completed", completed.map(|completed: bool| completed.to_string()));
         add("priority", priority.as_deref().map(|all| joined(all, |priority| priority.get().to_string())));

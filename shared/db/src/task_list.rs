@@ -116,8 +116,18 @@ impl Query {
         format!("tasks CROSS JOIN LATERAL (SELECT {text} AS text OFFSET 0) AS folded")
     }
 
-    /// The tasks of a page. Each branch reads an index in order, as far as the page goes.
+    /// The tasks of a page.
     fn page(&mut self, request: &PageRequest) -> String {
+        if request.filter.tags.is_empty() {
+            return self.rows(TASK_COLUMNS, request);
+        }
+        // Indexes have the tags and the order: the tasks themselves are read when the page is known.
+        let ids = self.rows("id", request);
+        format!("SELECT {TASK_COLUMNS} FROM tasks JOIN ({ids}) AS page USING (id)")
+    }
+
+    /// The rows of a page. Each branch reads an index in order, as far as the page goes.
+    fn rows(&mut self, columns: &str, request: &PageRequest) -> String {
         let PageRequest { filter, sort, after, .. } = request;
         let (from, conditions) = (Self::from(filter), self.conditions(filter));
         let (column, may_be_null) = match sort.key {
@@ -129,7 +139,7 @@ impl Query {
         let (direction, beyond) = if sort.is_descending { ("DESC", "<") } else { ("ASC", ">") };
         let branch = |condition: &str, limit: &str| {
             format!(
-                "SELECT {TASK_COLUMNS} FROM {from} WHERE user_id = $1{conditions}{condition}
+                "SELECT {columns} FROM {from} WHERE user_id = $1{conditions}{condition}
                 ORDER BY {column} {direction}, id {direction} LIMIT {limit}"
             )
         };
@@ -148,9 +158,10 @@ impl Query {
         // Tasks without a value come last.
         match (after_value, after_id) {
             (None, Some(id)) => branch(&format!(" AND {column} IS NULL AND id {beyond} ${id}"), "$3"),
+            // The last LIMIT is for the planner, which cannot tell how few rows the second branch adds.
             _ => format!(
                 "WITH valued AS ({}), unvalued AS ({})
-                SELECT * FROM valued UNION ALL SELECT * FROM unvalued",
+                SELECT * FROM valued UNION ALL SELECT * FROM unvalued LIMIT $3",
                 branch(&format!(" AND {column} IS NOT NULL{beyond_value}"), "$3"),
                 branch(&format!(" AND {column} IS NULL"), "$3 - (SELECT count(*) FROM valued)"),
             ),
