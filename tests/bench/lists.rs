@@ -73,7 +73,9 @@ pub(crate) async fn measure(superuser: &Client, report: &mut String) {
     let database = Database::open(config, None).await;
     // The functions' role may run a statement for 1.5 s only; what takes longer is a dash.
     let header: Vec<_> = USERS.iter().map(|(_, tasks)| format!("{tasks} | page {PAGES} | ")).collect();
-    writeln!(report, "| list of a user with | {}\n|---|{}", header.concat(), "---:|---:|".repeat(USERS.len())).unwrap();
+    let header = header.concat();
+    writeln!(report, "| list of a user with | {}\n|---|{}", header.trim_end(), "---:|---:|".repeat(USERS.len()))
+        .unwrap();
     for (name, sql) in PLAINEST {
         let mut row = format!("| {name} | ");
         for (number, _) in USERS {
