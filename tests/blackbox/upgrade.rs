@@ -192,7 +192,7 @@ async fn the_functions_serve_every_route_of_tasks_before_and_after_the_contracti
     let mut steps = Steps::new().await?;
     steps.until(EXPANDED).await?;
     let server = TestServer::start(&Settings::shared().with("DATABASE_URL", steps.database.url()));
-    let user = server.user().await;
+    let user = server.api.user().await;
     for contract in [false, true] {
         if contract {
             steps.until(CONTRACTION).await?;
