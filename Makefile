@@ -1,6 +1,6 @@
 # Every target is one command of `cargo xtask` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev db sam-local test test-faults test-sam bench-lists pictures fuzz build clean-data
+.PHONY: help dev db sam-local test test-faults test-upgrade test-sam bench-lists pictures fuzz build clean-data
 .PHONY: deploy smoke secrets rotate-keys remove-secrets monitor sweep costs
 
 XTASK := cargo xtask
@@ -29,8 +29,11 @@ test: ## check formatting and lints, run the unit tests, then the whole API's te
 test-faults: ## break the database in every way under load, at length (some minutes), and print what came of it
 	LONG=1 $(XTASK) test -- cargo test -p tests --test faults
 
+test-upgrade: ## rehearse the upgrade from 0.1.0 under load, with UPGRADE_TASKS (200000) tasks; writes docs/upgrade.md
+	$(XTASK) run -- cargo test -p tests --bench upgrade
+
 bench-lists: ## measure what lists cost the database on BENCH_TASKS (10000000) tasks; writes docs/lists.md
-	$(XTASK) run -- cargo test -p tests --test bench
+	$(XTASK) run -- cargo test -p tests --bench bench
 
 pictures: ## take the README's pictures of the page anew
 	$(XTASK) test -- cargo test -p tests --test browser views

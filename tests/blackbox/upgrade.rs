@@ -1,14 +1,12 @@
 //! Release 0.1.0 on the schema of 0.2.0: its own statements, on every step of the way there.
 
-use std::{fs, path::PathBuf};
-
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use tempfile::TempDir;
 use tests::{
     api::task_path,
-    database::{TestDatabase, column, migrations},
+    database::{TestDatabase, column},
     server::{Settings, TestServer},
+    steps::{CONTRACTION, EXPANDED, FILLED, Step, Steps},
 };
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use uuid::Uuid;
@@ -17,50 +15,6 @@ const STATEMENTS: &str = include_str!("statements_of_0.1.0.sql");
 
 /// The last migration before tasks gain a status.
 const BEFORE: &str = "0008_index_signin_failures_by_email_hash.sql";
-
-/// The last one before the contraction.
-const EXPANDED: &str = "0019_index_tasks_by_user_and_priority.sql";
-
-/// Takes away what 0.1.0 needs.
-const CONTRACTION: &str = "0020_drop_completed.sql";
-
-/// A database whose migrations are applied one by one.
-struct Steps {
-    database: TestDatabase,
-    folder: TempDir,
-    /// The files to come, the last one first.
-    files: Vec<PathBuf>,
-}
-
-impl Steps {
-    async fn new() -> Result<Self> {
-        let mut files: Vec<_> = fs::read_dir(migrations())?.map(|file| Ok(file?.path())).collect::<Result<_>>()?;
-        files.sort();
-        files.retain(|file| file.ends_with(CONTRACTION) || *file < migrations().join(CONTRACTION));
-        files.reverse();
-        Ok(Self { database: TestDatabase::create().await?, folder: tempfile::tempdir()?, files })
-    }
-
-    /// Applies the next one, and returns its name; none at the end.
-    async fn next(&mut self) -> Result<Option<String>> {
-        let Some(file) = self.files.pop() else { return Ok(None) };
-        let name = file.file_name().context("no name")?.to_string_lossy().into_owned();
-        fs::copy(&file, self.folder.path().join(&name))?;
-        let printed = self.database.migrate(self.folder.path(), &["up", "--contract"]).await?.success();
-        ensure!(printed.starts_with(&format!("{name} applied in ")), "{printed}");
-        Ok(Some(name))
-    }
-
-    /// Applies them up to this one.
-    async fn until(&mut self, last: &str) -> Result<()> {
-        while let Some(name) = self.next().await? {
-            if name == last {
-                return Ok(());
-            }
-        }
-        anyhow::bail!("there is no {last}")
-    }
-}
 
 /// A connection of release 0.1.0, and a user of its own.
 struct Old {
@@ -202,7 +156,7 @@ async fn the_first_release_works_on_every_schema_before_the_contraction() -> Res
     steps.until(BEFORE).await?;
     Old::connect(&steps.database).await?.work().await?;
     loop {
-        let name = steps.next().await?.context("no contraction")?;
+        let Step { name, .. } = steps.next().await?.context("no contraction")?;
         if name == CONTRACTION {
             return Ok(());
         }
@@ -238,7 +192,7 @@ async fn the_functions_serve_every_route_of_tasks_before_and_after_the_contracti
     let mut steps = Steps::new().await?;
     steps.until(EXPANDED).await?;
     let server = TestServer::start(&Settings::shared().with("DATABASE_URL", steps.database.url()));
-    let user = server.user().await;
+    let user = server.api.user().await;
     for contract in [false, true] {
         if contract {
             steps.until(CONTRACTION).await?;
@@ -278,7 +232,7 @@ async fn the_fill_gives_every_task_its_status_and_changes_nothing_else() -> Resu
         "SELECT md5(string_agg((to_jsonb(tasks) - ARRAY['status', 'priority', 'due_date'])::text, ',' ORDER BY id))
                 FROM tasks";
     let before = column(&old.client, rows).await?;
-    steps.until("0012_fill_status.sql").await?;
+    steps.until(FILLED).await?;
     assert_eq!(column(&old.client, rows).await?, before);
     let statuses =
         "SELECT concat_ws(' ', status, completed, count(*)) FROM tasks GROUP BY status, completed ORDER BY status";

@@ -25,8 +25,11 @@ use crate::{
     workspace::{root, variable},
 };
 
-/// How long a connection, a condition in the database, or a run of `migrate` may take.
+/// How long a connection, a condition in the database, or a line of `migrate` may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a run of `migrate` may take, with its attempts to get a lock.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// The stack's database, at its direct endpoint, as its owner.
 pub fn direct_url() -> String {
@@ -265,7 +268,7 @@ impl Migrate {
 
     /// Runs it to its end, and checks that it has not printed the URL or its password.
     pub async fn run(mut self, arguments: &[&str]) -> Result<Output> {
-        let output = tokio::time::timeout(TIMEOUT, self.command.args(arguments).output())
+        let output = tokio::time::timeout(MIGRATION_TIMEOUT, self.command.args(arguments).output())
             .await
             .map_err(|_| anyhow!("migrate {} hangs", arguments.join(" ")))??;
         let output = Output::from(output);

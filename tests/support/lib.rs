@@ -3,6 +3,7 @@
 //! - `tests/blackbox`: the API over HTTP, the developers' and operators' programs, the documents; a file a topic;
 //! - `tests/browser`: the page in Chromium;
 //! - `tests/faults`: the API while its database fails; `make test-faults` runs them for longer;
+//! - `tests/upgrade`: release 0.1.0 and this one under load while the schema moves; run by `make test-upgrade`;
 //! - `tests/schemathesis`: requests generated from the OpenAPI document; started by `blackbox::contract`;
 //! - `tests/clients`: programs with clients generated from it; run by `blackbox::clients`;
 //! - `tests/fuzz`: random events, run by `make fuzz`.
@@ -29,6 +30,7 @@ pub mod proxy;
 pub mod relay;
 pub mod server;
 pub mod service;
+pub mod steps;
 pub mod store;
 pub mod template;
 pub mod workspace;

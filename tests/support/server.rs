@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -29,6 +29,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Settings {
     /// Values in the quotes that the env file needs.
     variables: BTreeMap<String, String>,
+    /// Where the functions' code is.
+    checkout: PathBuf,
     concurrency: u8,
     allowed_origins: String,
 }
@@ -43,7 +45,7 @@ impl Settings {
         let text = fs::read_to_string(file).expect("an env file");
         let variables = text.lines().filter_map(|line| line.split_once('='));
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { variables, concurrency: 1, allowed_origins: "*".to_owned() }
+        Self { variables, checkout: root().to_owned(), concurrency: 1, allowed_origins: "*".to_owned() }
     }
 
     pub fn get(&self, name: &str) -> &str {
@@ -66,6 +68,13 @@ impl Settings {
     pub async fn with_relay(self) -> (Relay, Self) {
         let (relay, url) = Relay::in_front_of(self.get("DATABASE_URL")).await;
         (relay, self.with("DATABASE_URL", &url))
+    }
+
+    /// Runs the functions of another checkout, which it has built in its own `target`.
+    #[must_use]
+    pub fn of_checkout(mut self, checkout: &Path) -> Self {
+        checkout.clone_into(&mut self.checkout);
+        self
     }
 
     /// Runs this many processes of each function, as Lambda does under load; the default is one.
@@ -106,8 +115,11 @@ impl TestServer {
             .args(["lambda", "watch", "--quiet", "--ignore-changes"])
             .args(["--concurrency", &settings.concurrency.to_string(), "--env-file"])
             .arg(&env_file)
-            .current_dir(root())
+            .current_dir(&settings.checkout)
             .process_group(0);
+        if settings.checkout != root() {
+            gateway.env("CARGO_TARGET_DIR", settings.checkout.join("target"));
+        }
         for name in ["DATABASE_URL", "DATABASE_CA_FILE", "JWT_SIGNING_KEY", "JWT_PUBLIC_KEYS"] {
             gateway.env_remove(name);
         }

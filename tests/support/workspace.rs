@@ -54,12 +54,21 @@ pub fn openapi() -> Value {
 }
 
 pub fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().expect("cargo metadata")
+    metadata_of(root())
+}
+
+fn metadata_of(checkout: &Path) -> Metadata {
+    MetadataCommand::new().manifest_path(checkout.join("Cargo.toml")).no_deps().exec().expect("cargo metadata")
 }
 
 /// `[workspace.metadata.lambda.watch.router]` of `Cargo.toml`.
 pub fn routes() -> Vec<Route> {
-    let router = &metadata().workspace_metadata["lambda"]["watch"]["router"];
+    routes_in(root())
+}
+
+/// The same of another checkout.
+pub fn routes_in(checkout: &Path) -> Vec<Route> {
+    let router = &metadata_of(checkout).workspace_metadata["lambda"]["watch"]["router"];
     let mut routes: Vec<Route> = router
         .as_object()
         .expect("a router")
