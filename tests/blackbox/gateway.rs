@@ -41,7 +41,7 @@ async fn a_path_that_is_no_route_is_a_404_even_if_the_emulator_knows_it() {
         (Method::GET, "/Health"),
         (Method::POST, "/"),
         (Method::POST, "/health"),
-        (Method::PATCH, "/users/signin"),
+        (Method::PATCH, "/health"),
         (Method::HEAD, "/docs"),
         (Method::TRACE, "/health"),
         (Method::GET, "/lambda-url/health"),
