@@ -122,6 +122,9 @@ impl Code {
     ];
 }
 
+/// As many as there are kinds: a new one cannot be left out.
+const _: () = assert!(Code::ALL.len() == Code::Internal as usize + 1);
+
 /// A value that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
