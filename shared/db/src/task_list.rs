@@ -68,26 +68,29 @@ impl Query {
         self.bind(*time.as_utc(), Type::TIMESTAMP)
     }
 
+    /// That a column has one of the values. A single one is compared with `=`, for an index that has the order of the list
+    /// after it.
+    fn any_of<T>(&mut self, column: &str, values: Vec<T>, one: Type, many: Type) -> String
+    where
+        T: ToSql + Sync + Send + Copy + 'static,
+    {
+        match values[..] {
+            [value] => format!("{column} = ${}", self.bind(value, one)),
+            _ => format!("{column} = ANY (${})", self.bind(values, many)),
+        }
+    }
+
     /// Each begins with `AND`.
     fn conditions(&mut self, filter: &TaskFilter) -> String {
         let mut conditions = String::new();
         let mut and = |condition: String| conditions += &format!(" AND {condition}");
-        // One value is compared with `=`, for an index that has the order of the list after it.
-        match filter.statuses.as_deref() {
-            None => {}
-            Some([status]) => and(format!("status = ${}", self.bind(status.as_str(), Type::TEXT))),
-            Some(statuses) => {
-                let names: Vec<_> = statuses.iter().copied().map(Status::as_str).collect();
-                and(format!("status = ANY (${})", self.bind(names, Type::TEXT_ARRAY)));
-            }
+        if let Some(statuses) = &filter.statuses {
+            let names = statuses.iter().copied().map(Status::as_str).collect();
+            and(self.any_of("status", names, Type::TEXT, Type::TEXT_ARRAY));
         }
-        match filter.priorities.as_deref() {
-            None => {}
-            Some([priority]) => and(format!("priority = ${}", self.bind(priority.get(), Type::INT4))),
-            Some(priorities) => {
-                let numbers: Vec<_> = priorities.iter().copied().map(Priority::get).collect();
-                and(format!("priority = ANY (${})", self.bind(numbers, Type::INT4_ARRAY)));
-            }
+        if let Some(priorities) = &filter.priorities {
+            let numbers = priorities.iter().copied().map(Priority::get).collect();
+            and(self.any_of("priority", numbers, Type::INT4, Type::INT4_ARRAY));
         }
         for id in filter.tags.iter().map(Tag::id) {
             let id = self.bind(id, Type::UUID);
