@@ -1,7 +1,9 @@
 //! Migrations that do not get a lock on a table.
 
 use anyhow::Result;
+use tempfile::TempDir;
 use tests::database::{Migrate, TestDatabase, column, wait_for_row};
+use tokio_postgres::Client;
 
 use crate::migrate::folder;
 
@@ -15,14 +17,18 @@ const FILES: [(&str, &str); 2] = [
     ),
 ];
 
-#[tokio::test]
-async fn a_migration_that_gets_no_lock_is_tried_again_and_applied_once() -> Result<()> {
+/// A database whose next migration, in the folder, does not get its lock while the client is in its transaction.
+async fn blocked() -> Result<(TestDatabase, TempDir, Client)> {
     let database = TestDatabase::create().await?;
-    let source = folder(&FILES[..1])?;
-    database.migrate(source.path(), &["up"]).await?.success();
-    let source = folder(&FILES)?;
+    database.migrate(folder(&FILES[..1])?.path(), &["up"]).await?.success();
     let holder = database.connect().await?;
     holder.batch_execute("BEGIN; SELECT * FROM runs").await?;
+    Ok((database, folder(&FILES)?, holder))
+}
+
+#[tokio::test]
+async fn a_migration_that_gets_no_lock_is_tried_again_and_applied_once() -> Result<()> {
+    let (database, source, holder) = blocked().await?;
 
     let mut run = Migrate::new(database.url(), source.path())?.start(&["up"])?;
     let line = run.line_with("the next attempt is in 1 s").await?;
@@ -38,12 +44,7 @@ async fn a_migration_that_gets_no_lock_is_tried_again_and_applied_once() -> Resu
 
 #[tokio::test]
 async fn a_migration_that_never_gets_a_lock_is_reported() -> Result<()> {
-    let database = TestDatabase::create().await?;
-    let source = folder(&FILES[..1])?;
-    database.migrate(source.path(), &["up"]).await?.success();
-    let source = folder(&FILES)?;
-    let holder = database.connect().await?;
-    holder.batch_execute("BEGIN; SELECT * FROM runs").await?;
+    let (database, source, holder) = blocked().await?;
 
     let message = database.migrate(source.path(), &["up", "--retry-time", "0"]).await?.failure();
     assert!(message.starts_with("migrate: 0002_add_column.sql"), "{message}");

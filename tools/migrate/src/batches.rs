@@ -82,8 +82,14 @@ impl Database {
                 }
             }
         }
-        self.record_batches(migration, started.elapsed()).await.map_err(database_error)?;
-        Ok(started.elapsed())
+        let took = started.elapsed();
+        let record = async {
+            self.record(migration, took).await.map_err(database_error)?;
+            self.forget_progress(migration).await.map_err(database_error)?;
+            Ok(())
+        };
+        self.transaction(record).await?;
+        Ok(took)
     }
 
     /// Applies the next batch of this many blocks, or begins the next pass, and stores the position in the same
@@ -103,13 +109,6 @@ impl Database {
         try_join!(biased; self.store(&after), self.client.batch_execute("COMMIT"))?;
         *progress = after;
         Ok(took)
-    }
-
-    async fn record_batches(&self, migration: &Migration, took: Duration) -> Result<(), Error> {
-        self.client.batch_execute("BEGIN").await?;
-        self.record(migration, took).await?;
-        self.forget_progress(migration).await?;
-        self.client.batch_execute("COMMIT").await
     }
 
     /// Prepares the statement for the session. `PREPARE` takes a single `SELECT`, `INSERT`, `UPDATE`, `DELETE` or `MERGE`.

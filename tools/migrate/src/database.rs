@@ -47,6 +47,14 @@ impl Database {
         Ok(())
     }
 
+    /// Runs statements in a transaction.
+    pub(crate) async fn transaction(&self, statements: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+        self.batch_execute("BEGIN").await?;
+        let result = statements.await;
+        let ended = self.batch_execute(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+        result.and(ended)
+    }
+
     /// The first column of every row.
     pub(crate) async fn query_strings(&self, sql: &str, params: Params<'_>) -> anyhow::Result<Vec<String>> {
         let rows = self.client.query_typed(sql, params).await.map_err(database_error)?;

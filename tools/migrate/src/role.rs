@@ -130,14 +130,6 @@ impl Database {
         Ok(role)
     }
 
-    /// Runs statements of this session in a transaction.
-    pub(crate) async fn transaction(&self, statements: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-        self.batch_execute("BEGIN").await?;
-        let result = statements.await;
-        let ended = self.batch_execute(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
-        result.and(ended)
-    }
-
     async fn create_or_update(&self, role: &str, password: &str) -> anyhow::Result<()> {
         let params: Params<'_> = &[(&role, Type::TEXT)];
         let is_own = "SELECT $1 IN (session_user, current_user)";
