@@ -1,26 +1,24 @@
-//! `POST /users/signin`: get a token.
+//! `POST /users/signin`: begin a session, and get a token.
 
-use api::{Problem, Request, Response, SecurityEvent, TokenIssuer, ok, required};
+use api::{Keeping, Problem, Request, Response, SecurityEvent, TokenIssuer, optional, required, session};
 use domain::{Email, PasswordAttempt};
-use serde_json::json;
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }
 
-/// 200 with a token; 401 when the address or the password is wrong, with the same answer after the same time; 429 after
-/// too many failures, whether the password is right or not.
+/// 200 with a token and a refresh token; 401 when the address or the password is wrong, with the same answer after the same
+/// time; 429 after too many failures, whether the password is right or not.
 async fn handle(state: &TokenIssuer, request: &Request) -> Result<Response, Problem> {
-    let (email, password) = request.json((required::<Email>("email"), required::<PasswordAttempt>("password")))?; // 400, 413, 415, 422
-    let account = state.db.sign_in(&email, password, request.client_address()).await?; // 401, 429, 503
-    request.record_user(account.user());
+    let (email, password, in_cookie) = request.json((
+        required::<Email>("email"),
+        required::<PasswordAttempt>("password"),
+        optional::<bool>("cookie"),
+    ))?; // 400, 413, 415, 422
+    let user_agent = request.user_agent();
+    let open = state.db.sign_in(&email, password, request.client_address(), user_agent.as_ref()).await?; // 401, 429, 503
     request.record_event(SecurityEvent::SignedIn);
-    let token = state.signer.issue(account.user(), account.token_version())?;
-    Ok(ok(&json!({
-        "token": token.value,
-        "token_type": "Bearer",
-        "expires_in": token.lifetime.as_secs(),
-        "user_id": account.user(),
-    })))
+    let keeping = if in_cookie == Some(true) { Keeping::Cookie } else { Keeping::Body };
+    session(&state.signer, request, &open, keeping)
 }

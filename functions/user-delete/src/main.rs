@@ -1,6 +1,6 @@
-//! `DELETE /users/{user_id}`: delete the caller's account with all its tasks.
+//! `DELETE /users/{user_id}`: delete the caller's account with all its tasks and sessions.
 
-use api::{Authenticated, Problem, Request, Response, SecurityEvent, no_content};
+use api::{Authenticated, Problem, Request, Response, SecurityEvent, no_content, without_cookie};
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
@@ -12,5 +12,5 @@ async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Pr
     let caller = state.caller(request)?; // 401, 400, 403
     state.db.delete_user(caller).await?; // 401, 503
     request.record_event(SecurityEvent::AccountDeleted);
-    Ok(no_content())
+    Ok(without_cookie(no_content(), request))
 }

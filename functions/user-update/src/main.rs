@@ -26,7 +26,7 @@ async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Pr
         (None, Some(_)) => SecurityEvent::PasswordChanged,
         (Some(_), Some(_)) => SecurityEvent::EmailAndPasswordChanged,
     };
-    let reauthenticated = state.db.reauthenticate(caller, current, request.client_address()).await?; // 401, 429, 503
+    let reauthenticated = state.db.reauthenticate(caller, current).await?; // 401, 429, 503
     let password_hash = match password {
         Some(password) => Some(auth::hash_password(password).await),
         None => None,

@@ -13,6 +13,8 @@ pub(crate) struct Event {
     pub(crate) raw_path: String,
     pub(crate) raw_query_string: String,
     pub(crate) headers: HashMap<String, String>,
+    /// Not among the headers, as the gateway sends them.
+    pub(crate) cookies: Vec<String>,
     pub(crate) path_parameters: HashMap<String, String>,
     pub(crate) body: Option<String>,
     pub(crate) is_base64_encoded: bool,
@@ -36,6 +38,10 @@ impl From<Value> for Event {
             raw_path: text(&mut event, "rawPath").unwrap_or_default(),
             raw_query_string: text(&mut event, "rawQueryString").unwrap_or_default(),
             headers: texts(&mut event, "headers"),
+            cookies: match take(&mut event, "cookies") {
+                Value::Array(cookies) => cookies.into_iter().filter_map(into_text).collect(),
+                _ => Vec::new(),
+            },
             path_parameters: texts(&mut event, "pathParameters"),
             body: text(&mut event, "body"),
             is_base64_encoded: take(&mut event, "isBase64Encoded") == true,
@@ -52,7 +58,11 @@ fn take(object: &mut Value, name: &str) -> Value {
 }
 
 fn text(object: &mut Value, name: &str) -> Option<String> {
-    match take(object, name) {
+    into_text(take(object, name))
+}
+
+fn into_text(value: Value) -> Option<String> {
+    match value {
         Value::String(text) => Some(text),
         _ => None,
     }
@@ -61,9 +71,5 @@ fn text(object: &mut Value, name: &str) -> Option<String> {
 /// The strings in a member that is an object.
 fn texts(object: &mut Value, name: &str) -> HashMap<String, String> {
     let Value::Object(members) = take(object, name) else { return HashMap::new() };
-    let texts = members.into_iter().filter_map(|(name, value)| match value {
-        Value::String(text) => Some((name, text)),
-        _ => None,
-    });
-    texts.collect()
+    members.into_iter().filter_map(|(name, value)| Some((name, into_text(value)?))).collect()
 }

@@ -1,5 +1,6 @@
 //! The types of fields, from JSON.
 
+use auth::RefreshToken;
 use domain::{
     Description, Email, Password, PasswordAttempt, Priority, Status, Tags, Timestamp, Title, ValidationError,
 };
@@ -43,6 +44,16 @@ impl FromJson for Tags {
     fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
         let names = value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
         Some(Self::parse(names))
+    }
+}
+
+/// Any text is accepted: `None` when it is no token, which gets the same answer as one that has ended.
+impl FromJson for Option<RefreshToken> {
+    const EXPECTED: &'static str = "a string";
+
+    fn from_json(value: Value) -> Option<Result<Self, ValidationError>> {
+        let text = value.as_str()?;
+        Some(if text.contains('\0') { Err(ValidationError::Nul) } else { Ok(RefreshToken::parse(text)) })
     }
 }
 

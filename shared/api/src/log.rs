@@ -23,6 +23,11 @@ use crate::{
 /// The stage whose metrics are written; unset, none are.
 static STAGE: OnceLock<String> = OnceLock::new();
 
+/// The stage that the function belongs to.
+pub(crate) fn stage() -> Option<&'static str> {
+    STAGE.get().map(String::as_str)
+}
+
 /// Writes JSON lines to standard output, at `AWS_LAMBDA_LOG_LEVEL` (default `info`). Other crates only log warnings: at
 /// lower levels some quote the data they handle.
 pub(crate) fn start() -> Result<(), Error> {
@@ -86,6 +91,7 @@ pub(crate) fn request(
     let now = Timestamp::from(SystemTime::now());
     let (user, cause) = match problem {
         Some(Problem::WrongCredentials(user)) => (*user, None),
+        Some(Problem::RefreshTokenReused(user)) => (Some(*user), None),
         Some(Problem::Internal(cause) | Problem::Unavailable(cause)) => (None, Some(cause.as_str())),
         _ => (None, None),
     };
@@ -104,7 +110,7 @@ pub(crate) fn request(
         security_event: event.map(SecurityEvent::name),
         problem: problem.map(Problem::code),
         cause,
-        metrics: STAGE.get().map(|stage| Metrics::new(stage, now, event, problem, database)),
+        metrics: stage().map(|stage| Metrics::new(stage, now, event, problem, database)),
     };
     // A request does not fail because its line cannot be written.
     let _ = serde_json::to_string(&line).map(|line| writeln!(io::stdout(), "{line}"));

@@ -12,7 +12,7 @@ use crate::{Response, excerpt::excerpt, response::with_json};
 /// Every error response, as a problem document (RFC 9457).
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    #[error("The path's {0} must be a hyphenated UUID (or, of a user, me).")]
+    #[error("The path's {0} must be a hyphenated UUID (or, of a user, me, and of a session, current).")]
     BadPath(&'static str),
     #[error("The query parameter \"{0}\" {1}.")]
     BadParameter(&'static str, String),
@@ -25,8 +25,15 @@ pub enum Problem {
     BadBody(String),
     #[error("This route requires a token: send \"Authorization: Bearer …\".")]
     TokenMissing,
-    #[error("The token is invalid, expired or revoked: sign in again.")]
+    #[error("The token is invalid or expired: get another one.")]
     TokenInvalid,
+    #[error("This route requires a refresh token: send it as \"refresh_token\", or as the cookie that signing in has set.")]
+    RefreshTokenMissing,
+    #[error("The session has ended: sign in again.")]
+    SessionEnded,
+    /// As [`Problem::SessionEnded`] for the client. Holds the account, for the log only.
+    #[error("The session has ended: sign in again.")]
+    RefreshTokenReused(UserId),
     /// One answer for an unknown address and a wrong password. Holds the account, for the log only.
     #[error("The e-mail address or the password is wrong.")]
     WrongCredentials(Option<UserId>),
@@ -37,6 +44,9 @@ pub enum Problem {
     /// One answer for a task that does not exist and for another user's.
     #[error("There is no such task, or it is another user's.")]
     NoSuchTask,
+    /// One answer for a session that does not exist and for another user's.
+    #[error("There is no such session, or it is another user's.")]
+    NoSuchSession,
     #[error("There is no such file.")]
     NoSuchFile,
     #[error("The task has changed since: none of the tags in If-Match is its ETag.")]
@@ -78,10 +88,12 @@ pub enum Code {
     BadBody,
     TokenMissing,
     TokenInvalid,
+    SessionEnded,
     WrongCredentials,
     WrongCurrentPassword,
     NotYours,
     NoSuchTask,
+    NoSuchSession,
     NoSuchFile,
     EmailTaken,
     AccountFull,
@@ -97,17 +109,19 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::BadPath,
         Self::BadParameter,
         Self::BadHeader,
         Self::BadBody,
         Self::TokenMissing,
         Self::TokenInvalid,
+        Self::SessionEnded,
         Self::WrongCredentials,
         Self::WrongCurrentPassword,
         Self::NotYours,
         Self::NoSuchTask,
+        Self::NoSuchSession,
         Self::NoSuchFile,
         Self::EmailTaken,
         Self::AccountFull,
@@ -157,12 +171,14 @@ impl Problem {
             Self::BadParameter(..) | Self::UnknownParameter(_) => (StatusCode::BAD_REQUEST, Code::BadParameter),
             Self::BadHeader(..) => (StatusCode::BAD_REQUEST, Code::BadHeader),
             Self::BadBody(_) => (StatusCode::BAD_REQUEST, Code::BadBody),
-            Self::TokenMissing => (StatusCode::UNAUTHORIZED, Code::TokenMissing),
+            Self::TokenMissing | Self::RefreshTokenMissing => (StatusCode::UNAUTHORIZED, Code::TokenMissing),
             Self::TokenInvalid => (StatusCode::UNAUTHORIZED, Code::TokenInvalid),
+            Self::SessionEnded | Self::RefreshTokenReused(_) => (StatusCode::UNAUTHORIZED, Code::SessionEnded),
             Self::WrongCredentials(_) => (StatusCode::UNAUTHORIZED, Code::WrongCredentials),
             Self::WrongCurrentPassword => (StatusCode::UNAUTHORIZED, Code::WrongCurrentPassword),
             Self::NotTheCaller => (StatusCode::FORBIDDEN, Code::NotYours),
             Self::NoSuchTask => (StatusCode::FORBIDDEN, Code::NoSuchTask),
+            Self::NoSuchSession => (StatusCode::FORBIDDEN, Code::NoSuchSession),
             Self::NoSuchFile => (StatusCode::NOT_FOUND, Code::NoSuchFile),
             Self::EmailTaken => (StatusCode::CONFLICT, Code::EmailTaken),
             Self::AccountFull => (StatusCode::CONFLICT, Code::AccountFull),
@@ -224,8 +240,13 @@ impl Problem {
     /// RFC 6750, section 3: `invalid_token` is for a token that was sent.
     fn challenge(&self) -> Option<&'static str> {
         match self {
-            Self::TokenInvalid => Some("Bearer error=\"invalid_token\""),
-            Self::TokenMissing | Self::WrongCredentials(_) | Self::WrongCurrentPassword => Some("Bearer"),
+            Self::TokenInvalid | Self::SessionEnded | Self::RefreshTokenReused(_) => {
+                Some("Bearer error=\"invalid_token\"")
+            }
+            Self::TokenMissing
+            | Self::RefreshTokenMissing
+            | Self::WrongCredentials(_)
+            | Self::WrongCurrentPassword => Some("Bearer"),
             _ => None,
         }
     }
@@ -243,7 +264,9 @@ impl From<db::Error> for Problem {
     fn from(error: db::Error) -> Self {
         use db::Constraint;
         match error {
-            db::Error::TokenRevoked => Self::TokenInvalid,
+            db::Error::SessionEnded => Self::SessionEnded,
+            db::Error::RefreshTokenReused(user) => Self::RefreshTokenReused(user),
+            db::Error::NoSuchSession => Self::NoSuchSession,
             db::Error::WrongCredentials(user) => Self::WrongCredentials(user),
             db::Error::WrongCurrentPassword => Self::WrongCurrentPassword,
             db::Error::Throttled(wait) => Self::TooManyAttempts(wait),
@@ -254,7 +277,7 @@ impl From<db::Error> for Problem {
             db::Error::Unavailable(cause) => Self::Unavailable(cause),
             db::Error::Violated(constraint) => match constraint {
                 Constraint::EmailTaken => Self::EmailTaken,
-                Constraint::TaskOwner => Self::TokenInvalid,
+                Constraint::TaskOwner => Self::SessionEnded,
                 // `domain` validates these first; the schema decides.
                 Constraint::EmailFormat => Self::invalid_field("email", ValidationError::EmailFormat),
                 Constraint::TitleNotEmpty => Self::invalid_field("title", ValidationError::TitleEmpty),

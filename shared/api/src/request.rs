@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::OnceLock};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use db::ClientAddress;
-use domain::{Precondition, UserId};
+use domain::{Precondition, UserAgent, UserId};
 
 use crate::{EntityTags, Fields, Problem, SecurityEvent, event::Event, fields::parse_body};
 
@@ -19,6 +19,7 @@ pub struct Request {
     query: String,
     /// By lower-case name.
     headers: HashMap<String, String>,
+    cookies: Vec<String>,
     /// `None` when the base64 is invalid.
     body: Option<Vec<u8>>,
     client_address: ClientAddress,
@@ -39,6 +40,7 @@ impl Request {
             path_parameters: event.path_parameters,
             query: event.raw_query_string,
             headers: event.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+            cookies: event.cookies,
             body: if event.is_base64_encoded { BASE64_STANDARD.decode(body).ok() } else { Some(body.into_bytes()) },
             client_address: ClientAddress::new(&event.source_ip),
             user: OnceLock::new(),
@@ -72,6 +74,19 @@ impl Request {
     /// `name` must be in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
+    }
+
+    /// The value of a cookie (RFC 6265, section 5.4).
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        // The local emulators leave them in the header.
+        let pairs = self.cookies.iter().map(String::as_str).chain(self.header("cookie").into_iter().flat_map(|all| all.split(';')));
+        let mut values = pairs.filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
+        values.next()
+    }
+
+    /// The `User-Agent` header.
+    pub fn user_agent(&self) -> Option<UserAgent> {
+        self.header("user-agent").and_then(UserAgent::new)
     }
 
     /// The peer of the gateway, whatever the headers say.
@@ -121,6 +136,15 @@ impl Request {
 
     pub(crate) fn path_id<T>(&self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Problem> {
         self.path_parameters.get(name).and_then(|text| parse(text)).ok_or(Problem::BadPath(name))
+    }
+
+    /// `None` when the route has no such parameter.
+    pub(crate) fn optional_path_id<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        self.path_parameters.contains_key(name).then(|| self.path_id(name, parse)).transpose()
     }
 
     /// The values of the query parameters, in the order of `names`.
@@ -211,6 +235,17 @@ pub(crate) mod tests {
         assert_eq!(bearer("bEaReR  abc "), Some("abc".to_owned()));
         for value in ["", "abc", "Bearer", "Bearer ", "Basic abc", "Bearerabc"] {
             assert_eq!(bearer(value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_where_the_gateway_and_the_emulators_put_it() {
+        let cookie = |event: serde_json::Value| request(event).cookie("a").map(str::to_owned);
+        let one = Some("1".to_owned());
+        assert_eq!(cookie(serde_json::json!({"cookies": ["aa=2", "a=1"]})), one);
+        assert_eq!(cookie(serde_json::json!({"headers": {"Cookie": "aa=2; a=1; a=3"}})), one);
+        for cookies in [serde_json::json!(null), serde_json::json!("a=1"), serde_json::json!([1, null, "A=1", "a"])] {
+            assert_eq!(cookie(serde_json::json!({"cookies": cookies})), None, "{cookies}");
         }
     }
 

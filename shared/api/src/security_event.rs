@@ -6,12 +6,16 @@ pub enum SecurityEvent {
     AccountCreated,
     AccountDeleted,
     SignedIn,
+    SignedOut,
+    AllSessionsEnded,
+    /// A refresh token was used again, and its session has ended.
+    RefreshTokenReused,
     SigninFailed,
     /// Also for the current password.
     SigninThrottled,
-    /// Malformed, forged, expired or revoked.
+    /// Malformed, forged or expired, or its session has ended.
     TokenRefused,
-    /// For another user's account or task, or for a task that does not exist.
+    /// For another user's account, task or session, or for a task or a session that does not exist.
     Forbidden,
     CurrentPasswordWrong,
     PasswordChanged,
@@ -25,6 +29,9 @@ impl SecurityEvent {
             Self::AccountCreated => "account_created",
             Self::AccountDeleted => "account_deleted",
             Self::SignedIn => "signed_in",
+            Self::SignedOut => "signed_out",
+            Self::AllSessionsEnded => "all_sessions_ended",
+            Self::RefreshTokenReused => "refresh_token_reused",
             Self::SigninFailed => "signin_failed",
             Self::SigninThrottled => "signin_throttled",
             Self::TokenRefused => "token_refused",
@@ -38,10 +45,11 @@ impl SecurityEvent {
 
     pub(crate) fn of(problem: &Problem) -> Option<Self> {
         Some(match problem {
-            Problem::TokenInvalid => Self::TokenRefused,
+            Problem::TokenInvalid | Problem::SessionEnded => Self::TokenRefused,
+            Problem::RefreshTokenReused(_) => Self::RefreshTokenReused,
             Problem::WrongCredentials(_) => Self::SigninFailed,
             Problem::WrongCurrentPassword => Self::CurrentPasswordWrong,
-            Problem::NotTheCaller | Problem::NoSuchTask => Self::Forbidden,
+            Problem::NotTheCaller | Problem::NoSuchTask | Problem::NoSuchSession => Self::Forbidden,
             Problem::TooManyAttempts(_) => Self::SigninThrottled,
             _ => return None,
         })

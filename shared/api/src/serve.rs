@@ -6,7 +6,12 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use lambda_http::{Body, LambdaEvent, aws_lambda_events::apigw::ApiGatewayV2httpResponse, lambda_runtime, service_fn};
+use lambda_http::{
+    Body, LambdaEvent,
+    aws_lambda_events::apigw::ApiGatewayV2httpResponse,
+    http::header::{Entry, SET_COOKIE},
+    lambda_runtime, service_fn,
+};
 
 use crate::{Error, Problem, Request, Response, State, event::Event, log};
 
@@ -111,6 +116,11 @@ fn to_gateway_response(response: Response) -> ApiGatewayV2httpResponse {
     answer.is_base64_encoded = matches!(body, Body::Binary(_));
     answer.status_code = parts.status.as_u16().into();
     answer.headers = parts.headers;
+    // The gateway takes cookies apart from the headers.
+    if let Entry::Occupied(cookies) = answer.headers.entry(SET_COOKIE) {
+        let (_, cookies) = cookies.remove_entry_mult();
+        answer.cookies = cookies.filter_map(|cookie| cookie.to_str().map(str::to_owned).ok()).collect();
+    }
     answer.body = Some(body);
     answer
 }

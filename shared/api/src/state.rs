@@ -1,6 +1,6 @@
 use auth::{Caller, PublicKeys, Signer, Verifier};
 use db::Database;
-use domain::{TaskId, UserId};
+use domain::{SessionId, TaskId, UserId};
 
 use crate::{
     Error, Problem, Request,
@@ -38,7 +38,7 @@ impl State for Public {
     }
 }
 
-/// For the route that issues tokens: the only state with the private key.
+/// For the routes that issue tokens: the only state with the private key.
 pub struct TokenIssuer {
     pub db: Database,
     pub signer: Signer,
@@ -84,8 +84,8 @@ impl State for Authenticated {
 }
 
 impl Authenticated {
-    /// The caller, on a path that names a user: the first three checks of the contract, in its order. Whether the token
-    /// has been revoked is decided by the statement that serves the request.
+    /// The caller, on a path that names a user: the first three checks of the contract, in its order. Whether the token's
+    /// session still holds is decided by the statement that serves the request.
     ///
     /// # Errors
     /// 401 without a valid token, 400 when the path's id is neither a UUID nor `me`, 403 when it is another user's.
@@ -105,6 +105,24 @@ impl Authenticated {
         let task = request.path_id("task_id", TaskId::parse)?;
         check_user(&caller, user)?;
         Ok((caller, task))
+    }
+
+    /// As [`Authenticated::caller`], on a path that may name a session as well: `current` is the token's.
+    ///
+    /// # Errors
+    /// As [`Authenticated::caller`]. 403 for `current` when the token has no session.
+    pub fn caller_and_session(&self, request: &Request) -> Result<(Caller, Option<SessionId>), Problem> {
+        let caller = self.verify(request)?;
+        let user = path_user(&caller, request)?;
+        let session = request.optional_path_id("session_id", |text| match text {
+            "current" => Some(caller.session()),
+            _ => SessionId::parse(text).map(Some),
+        })?;
+        check_user(&caller, user)?;
+        match session {
+            None => Ok((caller, None)),
+            Some(session) => Ok((caller, Some(session.ok_or(Problem::NoSuchSession)?))),
+        }
     }
 
     fn verify(&self, request: &Request) -> Result<Caller, Problem> {

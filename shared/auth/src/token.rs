@@ -4,13 +4,13 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use domain::{TokenVersion, UserId};
+use domain::{SessionId, TokenVersion, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 use crate::{InvalidKey, PublicKeys, SigningKey, policy::TokenPolicy};
 
-/// All claims are required.
+/// All claims are required, and one of the last two.
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -20,7 +20,23 @@ struct Claims {
     user_id: String,
     iat: u64,
     exp: u64,
-    token_version: i32,
+    /// The session's id. Tokens of release 0.1.0 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+    /// For the functions of release 0.1.0, as long as there may be any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_version: Option<i32>,
+}
+
+/// What a token is issued for.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    pub user: UserId,
+    pub session: SessionId,
+    /// `None` once the database no longer has one.
+    pub token_version: Option<TokenVersion>,
+    /// The time until the session ends whatever happens: the token does not outlive it.
+    pub session_ends_in: Duration,
 }
 
 pub struct Token {
@@ -49,17 +65,18 @@ impl Signer {
     ///
     /// # Errors
     /// [`InvalidKey`] when the library cannot sign with the key.
-    pub fn issue(&self, user: UserId, token_version: TokenVersion) -> Result<Token, InvalidKey> {
-        let lifetime = self.policy.lifetime.get();
+    pub fn issue(&self, grant: &Grant) -> Result<Token, InvalidKey> {
+        let lifetime = self.policy.lifetime.get().min(grant.session_ends_in);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let claims = Claims {
             iss: self.policy.issuer.clone(),
             aud: self.policy.audience.clone(),
-            sub: user.to_string(),
-            user_id: user.to_string(),
+            sub: grant.user.to_string(),
+            user_id: grant.user.to_string(),
             iat: now.as_secs(),
             exp: (now + lifetime).as_secs(),
-            token_version: token_version.0,
+            sid: Some(grant.session.to_string()),
+            token_version: grant.token_version.map(|version| version.0),
         };
         let value = jsonwebtoken::encode(&self.header, &claims, &self.key).map_err(|_| InvalidKey)?;
         Ok(Token { value, lifetime })
@@ -73,11 +90,19 @@ pub struct InvalidToken;
 
 /// The user that a verified token was issued to: only [`Verifier::verify`] makes one.
 ///
-/// Whether the token has been revoked since is known to the database alone, by the token version.
+/// Whether the token's session still holds is known to the database alone, by the proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     user: UserId,
-    token_version: TokenVersion,
+    proof: Proof,
+}
+
+/// What in a token the database is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Session(SessionId),
+    /// Of a token of release 0.1.0: the account's token version when it was issued.
+    TokenVersion(TokenVersion),
 }
 
 impl Caller {
@@ -85,9 +110,16 @@ impl Caller {
         self.user
     }
 
-    /// The account's token version when the token was issued.
-    pub fn token_version(&self) -> TokenVersion {
-        self.token_version
+    pub fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    /// The token's session; `None` for a token of release 0.1.0.
+    pub fn session(&self) -> Option<SessionId> {
+        match self.proof {
+            Proof::Session(id) => Some(id),
+            Proof::TokenVersion(_) => None,
+        }
     }
 }
 
@@ -123,7 +155,12 @@ impl Verifier {
         let key = header.kid.and_then(|id| self.keys.get(&id)).ok_or(InvalidToken)?;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).map_err(|_| InvalidToken)?.claims;
         let user = UserId::parse(&claims.sub).filter(|_| claims.sub == claims.user_id).ok_or(InvalidToken)?;
-        Ok(Caller { user, token_version: TokenVersion(claims.token_version) })
+        let proof = match (claims.sid, claims.token_version) {
+            (Some(id), _) => Proof::Session(SessionId::parse(&id).ok_or(InvalidToken)?),
+            (None, Some(version)) => Proof::TokenVersion(TokenVersion(version)),
+            (None, None) => return Err(InvalidToken),
+        };
+        Ok(Caller { user, proof })
     }
 }
 
@@ -162,6 +199,11 @@ mod tests {
         Verifier::new(&PublicKeys(keys.iter().map(|key| key.public()).collect()), &policy()).unwrap()
     }
 
+    fn grant() -> Grant {
+        let day = Duration::from_secs(86_400);
+        Grant { user: UserId::random(), session: SessionId::random(), token_version: None, session_ends_in: day }
+    }
+
     /// Seconds of Unix time.
     fn now() -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
@@ -173,7 +215,7 @@ mod tests {
         let user = UserId::random().to_string();
         let mut claims = json!({
             "iss": "issuer", "aud": "audience", "sub": user, "user_id": user, "iat": now, "exp": now + 60,
-            "token_version": 0,
+            "sid": SessionId::random().to_string(),
         });
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
@@ -187,16 +229,35 @@ mod tests {
     #[test]
     fn a_token_says_who_is_calling() {
         let key = SigningKey::generate().unwrap();
-        let (user, token_version) = (UserId::random(), TokenVersion(3));
-        let token = Signer::new(&key, policy()).unwrap().issue(user, token_version).unwrap();
-        assert_eq!(verifier(&[&key]).verify(&token.value), Ok(Caller { user, token_version }));
+        let grant = grant();
+        let token = Signer::new(&key, policy()).unwrap().issue(&grant).unwrap();
+        let caller = Caller { user: grant.user, proof: Proof::Session(grant.session) };
+        assert_eq!(verifier(&[&key]).verify(&token.value), Ok(caller));
+        assert_eq!(token.lifetime, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_token_ends_with_its_session() {
+        let key = SigningKey::generate().unwrap();
+        let grant = Grant { session_ends_in: Duration::from_secs(90), ..grant() };
+        assert_eq!(Signer::new(&key, policy()).unwrap().issue(&grant).unwrap().lifetime, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_token_of_the_first_release_has_a_version_for_a_session() {
+        let key = SigningKey::generate().unwrap();
+        let proof = |claims| verifier(&[&key]).verify(&with_claims(&key, claims)).map(|caller| caller.proof);
+        let version = Proof::TokenVersion(TokenVersion(3));
+        assert_eq!(proof(json!({"sid": null, "token_version": 3})), Ok(version));
+        assert_eq!(proof(json!({"sid": null, "token_version": null})), Err(InvalidToken));
+        assert_ne!(proof(json!({"token_version": 3})), Ok(version), "the session decides");
     }
 
     #[test]
     fn several_keys_verify_and_a_removed_one_stops() {
         let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
         let [by_old, by_new] = [&old, &new]
-            .map(|key| Signer::new(key, policy()).unwrap().issue(UserId::random(), TokenVersion(0)).unwrap());
+            .map(|key| Signer::new(key, policy()).unwrap().issue(&grant()).unwrap());
         let both = verifier(&[&old, &new]);
         assert!(both.verify(&by_old.value).is_ok() && both.verify(&by_new.value).is_ok());
         assert_eq!(verifier(&[&new]).verify(&by_old.value), Err(InvalidToken));
@@ -223,7 +284,10 @@ mod tests {
             json!({"exp": now() - 1}),
             json!({"exp": "9999999999"}),
             json!({"nbf": 9_999_999_999_u64}),
-            json!({"token_version": null}),
+            json!({"sid": null}),
+            json!({"sid": "no uuid"}),
+            json!({"sid": 1}),
+            json!({"sid": "no uuid", "token_version": 0}),
             json!({"token_version": 1.5}),
         ] {
             assert_eq!(verifier.verify(&with_claims(&key, changes.clone())), Err(InvalidToken), "{changes}");

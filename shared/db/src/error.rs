@@ -5,9 +5,18 @@ use domain::UserId;
 /// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller's account is gone, or its password has changed since the token was issued.
-    #[error("the token has been revoked")]
-    TokenRevoked,
+    /// The session of the token, or with it the account, is gone.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// A refresh token was used long after it had been replaced: by a thief, or by its owner after a thief. Its session has
+    /// ended.
+    ///
+    /// Holds the account, for the log.
+    #[error("a refresh token was used again")]
+    RefreshTokenReused(UserId),
+    /// The caller has no such session. It may be another user's.
+    #[error("the caller has no such session")]
+    NoSuchSession,
     /// There is no account with the address, or the password is not the account's.
     ///
     /// Holds the account, for the log.

@@ -85,7 +85,7 @@ pub(crate) fn classify(error: Option<&DbError>) -> Retry {
         "XX" => Retry::Unclear,
         "28" | "3D" => Retry::WithNewConfig,
         "23" => match error.constraint().and_then(Constraint::by_name) {
-            Some(Constraint::TaskOwner) => Retry::Never(Error::TokenRevoked),
+            Some(Constraint::TaskOwner) => Retry::Never(Error::SessionEnded),
             Some(Constraint::TaskTag) => Retry::OnSameConnection,
             Some(constraint) => Retry::Never(Error::Violated(constraint)),
             None => Retry::Never(Error::Internal(code.code().to_owned())),

@@ -3,8 +3,8 @@
 //!
 //! Between the functions and PostgreSQL is a *transaction pooler*, so statements are unnamed (a named one could be another
 //! process's), each takes one round trip, and there is no session state. A request is served by one statement, which
-//! checks the token's version and the owner and does the work: its result tells *done*, *no such row* and *token
-//! revoked* apart.
+//! checks the token's session and the owner and does the work: its result tells *done*, *no such row* and *session
+//! ended* apart.
 //!
 //! A statement may have been executed although its answer was lost. So every statement is idempotent, and [`Database`]
 //! retries it until the request's deadline: inserts carry their id, updates set values, and a retried delete that finds
@@ -24,9 +24,11 @@ mod connection;
 mod database;
 mod error;
 mod failure;
+mod identity;
 mod password_check;
 pub mod pooler;
 mod retry;
+mod sessions;
 mod signin_failures;
 mod summary;
 mod task_list;
@@ -37,6 +39,7 @@ pub use client_address::ClientAddress;
 pub use config::{Config, ConnectError, Driver, InvalidConfig};
 pub use database::{Database, Renew};
 pub use error::{Constraint, Error};
-pub use password_check::{Reauthenticated, SignedIn};
+pub use password_check::Reauthenticated;
 pub use retry::{CHECK_INTERVAL, CONNECT_TIMEOUT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, Usage, with_deadline};
+pub use sessions::OpenSession;
 pub use tasks::Created;

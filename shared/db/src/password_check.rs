@@ -1,42 +1,34 @@
 //! The only way to check a password: with throttling, and in the same time whether or not there is an account.
 
 use auth::Caller;
-use domain::{Email, PasswordAttempt, TokenVersion, UserId};
+use domain::{Email, PasswordAttempt, PasswordHash, UserAgent};
 
-use crate::{ClientAddress, Database, Error, signin_failures::AttemptState};
-
-/// An account whose password was just given.
-#[derive(Clone, Copy, Debug)]
-pub struct SignedIn {
-    user: UserId,
-    token_version: TokenVersion,
-}
-
-impl SignedIn {
-    pub fn user(&self) -> UserId {
-        self.user
-    }
-
-    /// The version to issue a token under.
-    pub fn token_version(&self) -> TokenVersion {
-        self.token_version
-    }
-}
+use crate::{
+    ClientAddress, Database, Error,
+    sessions::OpenSession,
+    signin_failures::{Account, AttemptState},
+};
 
 /// A caller who has just given the current password: the proof that [`Database::update_user`] requires.
 #[derive(Debug)]
 pub struct Reauthenticated {
     caller: Caller,
+    password_hash: PasswordHash,
 }
 
 impl Reauthenticated {
     pub(crate) fn caller(&self) -> Caller {
         self.caller
     }
+
+    /// The hash of the password that was given.
+    pub(crate) fn password_hash(&self) -> &PasswordHash {
+        &self.password_hash
+    }
 }
 
 impl Database {
-    /// Checks an address and a password.
+    /// Checks an address and a password, and begins a session.
     ///
     /// # Errors
     /// [`Error::Throttled`], [`Error::WrongCredentials`].
@@ -45,40 +37,41 @@ impl Database {
         email: &Email,
         password: PasswordAttempt,
         client: &ClientAddress,
-    ) -> Result<SignedIn, Error> {
-        let state = self.signin_state(email, client).await?;
-        let user = state.account.as_ref().map(|account| account.id);
-        self.check_password(state, password).await?.ok_or(Error::WrongCredentials(user))
+        user_agent: Option<&UserAgent>,
+    ) -> Result<OpenSession, Error> {
+        let attempt = self.signin_state(email, client).await?;
+        let user = attempt.account.as_ref().map(|account| account.id);
+        let account = self.check_password(&attempt, password).await?.ok_or(Error::WrongCredentials(user))?;
+        self.begin_session(account, &attempt, client, user_agent).await
     }
 
     /// Checks the caller's current password.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`], [`Error::Throttled`], [`Error::WrongCurrentPassword`].
-    pub async fn reauthenticate(
-        &self,
-        caller: Caller,
-        password: PasswordAttempt,
-        client: &ClientAddress,
-    ) -> Result<Reauthenticated, Error> {
-        let state = self.reauthentication_state(caller, client).await?;
-        self.check_password(state, password).await?.ok_or(Error::WrongCurrentPassword)?;
-        Ok(Reauthenticated { caller })
+    /// [`Error::SessionEnded`], [`Error::Throttled`], [`Error::WrongCurrentPassword`].
+    pub async fn reauthenticate(&self, caller: Caller, password: PasswordAttempt) -> Result<Reauthenticated, Error> {
+        let attempt = self.reauthentication_state(caller).await?;
+        let account = self.check_password(&attempt, password).await?.ok_or(Error::WrongCurrentPassword)?;
+        self.delete_signin_failures(&attempt).await?;
+        Ok(Reauthenticated { caller, password_hash: account.password_hash.clone() })
     }
 
     /// The account, if the password is its own. An attempt that is not throttled takes exactly one bcrypt verification; a
-    /// failure is counted, a success clears the counts.
-    async fn check_password(&self, state: AttemptState, password: PasswordAttempt) -> Result<Option<SignedIn>, Error> {
-        if let Some(wait) = state.throttled_for {
+    /// failure is counted.
+    async fn check_password<'a>(
+        &self,
+        attempt: &'a AttemptState,
+        password: PasswordAttempt,
+    ) -> Result<Option<&'a Account>, Error> {
+        if let Some(wait) = attempt.throttled_for {
             return Err(Error::Throttled(wait));
         }
-        let hash = state.account.as_ref().map(|account| account.password_hash.clone());
+        let hash = attempt.account.as_ref().map(|account| account.password_hash.clone());
         let matches = auth::verify_password(password, hash).await;
-        let Some(account) = state.account.as_ref().filter(|_| matches) else {
-            self.count_signin_failure(&state).await?;
-            return Ok(None);
-        };
-        self.delete_signin_failures(&state).await?;
-        Ok(Some(SignedIn { user: account.id, token_version: account.token_version }))
+        let account = attempt.account.as_ref().filter(|_| matches);
+        if account.is_none() {
+            self.count_signin_failure(attempt).await?;
+        }
+        Ok(account)
     }
 }

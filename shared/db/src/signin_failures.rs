@@ -1,36 +1,40 @@
 //! The statements around the verification of a password: they find the account, and count failed attempts.
 //!
-//! A failure is counted twice, under the hash of the e-mail address: once together with the client's network address, and
-//! once alone. From the 10th failure of the one or the 100th of the other on, attempts are throttled: for 1 s, doubled
-//! with every further failure up to 15 minutes. A success clears the counts, and so does a day without a failure. An
-//! address without an account is treated the same.
+//! A failed sign-in is counted twice: for the address together with the client's network, and for the address alone. From
+//! the 10th failure of the one or the 100th of the other on, attempts are throttled: for 1 s, doubled with every further
+//! failure up to 15 minutes. A network that the account has been used from within 30 days is counted by the first alone, so
+//! that strangers cannot lock the owner out. A success clears what its failures were counted by, and so does a day without a
+//! failure. An address without an account is treated the same.
 //!
-//! Both rows also hold the hash of the address alone, so that an account's rows are found when it is created or deleted:
-//! it starts with no failures, and leaves none. Rows that are a day old are ignored, and swept by any sign-in, sign-up or
-//! check of a current password; no background job does it.
+//! A current password, which is required before an account changes, is counted by session and by nothing else: a stolen
+//! token must not help to guess the password, and whoever fails to sign in must not keep the owner from changing it.
 //!
-//! Once an address has a failure, an attempt is counted *before* its password is verified, by the statement that finds the
-//! account, so that concurrent attempts cannot exceed the limit together. For an address without failures nothing is
-//! written, so an ordinary sign-in is one round trip.
+//! All rows hold the hash of the address, so that an account's rows are found when it is created or deleted: it starts with
+//! no failures, and leaves none. Rows that are a day old are ignored, and swept by any sign-in, sign-up or check of a
+//! current password; no background job does it.
 //!
-//! The same counts apply to the current password that is required before an account changes: a stolen token must not help
-//! to guess the password.
+//! Once there is a failure, an attempt is counted *before* its password is verified, by the statement that finds the
+//! account, so that concurrent attempts cannot exceed the limit together. Without failures nothing is written.
 //!
 //! These statements are the only ones that are not idempotent: a failure counted twice errs on the safe side.
 
 use std::time::Duration;
 
 use auth::Caller;
-use domain::{Email, PasswordHash, TokenVersion, UserId};
+use domain::{Email, PasswordHash, UserId};
 use tokio_postgres::{Row, types::Type};
 
-use crate::{ClientAddress, Database, Error, database::Params};
+use crate::{
+    ClientAddress, Database, Error,
+    identity::Identity,
+    sessions::{network_hash, utc_now},
+};
 
-/// An account to be signed in to.
+/// An account whose password is to be verified.
+#[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) id: UserId,
     pub(crate) password_hash: PasswordHash,
-    pub(crate) token_version: TokenVersion,
 }
 
 /// The state of an attempt before its password is verified.
@@ -39,39 +43,37 @@ pub(crate) struct AttemptState {
     /// The time to wait before the next attempt.
     pub(crate) throttled_for: Option<Duration>,
     email: String,
-    client: ClientAddress,
+    /// What its failure is counted by.
+    keys: Vec<Vec<u8>>,
     /// Whether the attempt has been counted as a failure already.
     counted: bool,
 }
 
-/// The keys of the two counts of an attempt, and the failures each allows.
-macro_rules! counts {
-    ($email:literal, $client:literal) => {
-        concat!(
-            "address (email_hash) AS (
-                SELECT sha256(convert_to(",
-            $email,
-            ", 'UTF8'))
-            ), counts (key, email_hash, allowed) AS (
-                SELECT sha256(convert_to(",
-            $email,
-            " || ' ' || ",
-            $client,
-            ", 'UTF8')), email_hash, 10 FROM address
-                UNION ALL
-                SELECT email_hash, email_hash, 100 FROM address
-            )"
-        )
+impl AttemptState {
+    /// The counts that a success clears.
+    pub(crate) fn counted_keys(&self) -> &[Vec<u8>] {
+        if self.counted { &self.keys } else { &[] }
+    }
+}
+
+macro_rules! sha256 {
+    ($text:expr) => {
+        concat!("sha256(convert_to(", $text, ", 'UTF8'))")
     };
 }
+pub(crate) use sha256;
 
 /// Counts a failure. Rows are locked in the order of their keys, here and below, so that concurrent attempts do not
 /// deadlock.
 macro_rules! count_failure {
-    ($from:literal) => {
+    ($email:literal, $from:literal) => {
         concat!(
             "INSERT INTO signin_failures AS known (key, email_hash, failures, failed_at)
-            SELECT key, email_hash, 1, CURRENT_TIMESTAMP AT TIME ZONE 'UTC' FROM ",
+            SELECT key, ",
+            sha256!($email),
+            ", 1, ",
+            utc_now!(),
+            " FROM ",
             $from,
             " ORDER BY key
             ON CONFLICT (key) DO UPDATE
@@ -103,6 +105,26 @@ macro_rules! delete_failures_of {
 }
 pub(crate) use delete_failures_of;
 
+/// Deletes the failures under the keys of a parameter.
+macro_rules! delete_failures {
+    ($keys:literal, $condition:literal) => {
+        concat!(
+            "DELETE FROM signin_failures
+            WHERE key IN (
+                SELECT key FROM signin_failures
+                WHERE key = ANY (",
+            $keys,
+            ") AND ",
+            $condition,
+            "
+                ORDER BY key
+                FOR UPDATE
+            )"
+        )
+    };
+}
+pub(crate) use delete_failures;
+
 /// Deletes failures that are a day old, the oldest first, except those that the statement itself has changed. At most
 /// 1,000: some milliseconds of work, and more than a statement adds. The locks are taken after all others of the
 /// statement and never waited for, so that concurrent sweeps do not deadlock.
@@ -126,17 +148,16 @@ macro_rules! sweep_failures {
 }
 pub(crate) use sweep_failures;
 
-/// Finds the account, counts the attempt if there were failures before, and sweeps. Counts that are a day old are locked,
-/// too, because the statement may update them.
-macro_rules! attempt_state {
-    ($account:literal, $email:literal, $client:literal) => {
-        concat!(
+/// Finds the account, counts the attempt if there were failures before, and sweeps. `counts` are the keys of its counts, and
+/// the failures that each allows. Counts that are a day old are locked, too, because the statement may update them.
+macro_rules! attempt {
+    ($account:expr, $email:literal, $counts:expr) => {
+        format!(
             "WITH account AS (
-                SELECT id, email, password_hash, token_version FROM users WHERE ",
-            $account,
-            "), ",
-            counts!($email, $client),
-            ", failed AS (
+                {account}
+            ), counts (key, allowed) AS (
+                {counts}
+            ), failed AS (
                 SELECT failed_at, failures - allowed AS excess
                 FROM signin_failures
                 JOIN counts USING (key)
@@ -144,21 +165,28 @@ macro_rules! attempt_state {
                 FOR UPDATE OF signin_failures
             ), state AS (
                 SELECT count(*) > 0 AS has_failures,
-                       max(extract(epoch FROM failed_at - CURRENT_TIMESTAMP AT TIME ZONE 'UTC')
-                           + least(900, power(2, least(excess, 10)))) FILTER (WHERE excess >= 0) AS wait
+                       max(extract(epoch FROM failed_at - {now}) + least(900, power(2, least(excess, 10))))
+                           FILTER (WHERE excess >= 0) AS wait
                 FROM failed
-                WHERE failed_at > CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '1 day'
-            ), counted AS (",
-            count_failure!(
+                WHERE failed_at > {now} - interval '1 day'
+            ), counted AS (
+                {counted}
+                RETURNING key
+            ), swept AS (
+                {swept}
+            )
+            SELECT statement_timestamp() AS clock, account.*, has_failures, wait::float8 AS wait,
+                   ARRAY(SELECT key FROM counts) AS keys
+            FROM state
+            LEFT JOIN account ON true",
+            account = $account,
+            counts = $counts,
+            now = utc_now!(),
+            counted = count_failure!(
+                $email,
                 "counts, state WHERE has_failures AND coalesce(wait, 0) <= 0 AND statement_timestamp() < $1"
             ),
-            " RETURNING key
-            ), swept AS (",
-            sweep_failures!("counted"),
-            ")
-            SELECT statement_timestamp() AS clock, account.*, has_failures, wait::float8 AS wait
-            FROM state
-            LEFT JOIN account ON true"
+            swept = sweep_failures!("counted")
         )
     };
 }
@@ -166,27 +194,47 @@ macro_rules! attempt_state {
 impl Database {
     /// Finds the account of an address. Counts the attempt unless it is the first.
     pub(crate) async fn signin_state(&self, email: &Email, client: &ClientAddress) -> Result<AttemptState, Error> {
-        let sql = attempt_state!("email = $2", "$2", "$3");
-        let (row, _) = self.write(sql, &[(&email.as_str(), Type::TEXT), (&client.as_str(), Type::TEXT)]).await?;
-        attempt_state(&row, email.as_str(), client)
+        let sql = attempt!(
+            "SELECT id, password_hash FROM users WHERE email = $2",
+            "$2",
+            concat!(
+                "SELECT ",
+                sha256!("$2 || ' ' || $3"),
+                ", 10
+                UNION ALL
+                SELECT ",
+                sha256!("$2"),
+                ", 100
+                WHERE NOT EXISTS (
+                    SELECT FROM session_networks JOIN account ON user_id = account.id
+                    WHERE network_hash = ",
+                network_hash!("account.id", "$3"),
+                " AND used_at > ",
+                utc_now!(),
+                " - interval '30 days'
+                )"
+            )
+        );
+        let (row, _) = self.write(&sql, &[(&email.as_str(), Type::TEXT), (&client.as_str(), Type::TEXT)]).await?;
+        attempt_state(&row, email.as_str().to_owned())
     }
 
     /// Finds the caller's account. Counts the attempt unless it is the first.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`].
-    pub(crate) async fn reauthentication_state(
-        &self,
-        caller: Caller,
-        client: &ClientAddress,
-    ) -> Result<AttemptState, Error> {
-        let sql = attempt_state!("id = $2 AND token_version = $3", "(SELECT email FROM account)", "$4");
-        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
-        let params: Params<'_> =
-            &[(user.as_uuid(), Type::UUID), (&version, Type::INT4), (&client.as_str(), Type::TEXT)];
-        let (row, _) = self.write(sql, params).await?;
-        let email = row.try_get::<_, Option<String>>("email")?.ok_or(Error::TokenRevoked)?;
-        attempt_state(&row, &email, client)
+    /// [`Error::SessionEnded`].
+    pub(crate) async fn reauthentication_state(&self, caller: Caller) -> Result<AttemptState, Error> {
+        let identity = Identity::from(caller);
+        let account = format!(
+            "SELECT users.id, email, password_hash FROM users JOIN ({}) AS caller USING (id)",
+            identity.in_write()
+        );
+        let sql = attempt!(account, "(SELECT email FROM account)", concat!("SELECT ", sha256!("$4"), ", 10"));
+        // Without a session, for the account: such a token ends within the hour.
+        let key = caller.session().map_or_else(|| format!("user {}", caller.user()), |id| format!("session {id}"));
+        let (row, _) = self.write(&sql, &identity.params(&[(&key, Type::TEXT)])).await?;
+        let email = row.try_get::<_, Option<String>>("email")?.ok_or(Error::SessionEnded)?;
+        attempt_state(&row, email)
     }
 
     /// Counts the failure, unless it was counted before.
@@ -195,48 +243,36 @@ impl Database {
             return Ok(());
         }
         let sql = concat!(
-            "WITH ",
-            counts!("$2", "$3"),
-            ", counted AS (",
-            count_failure!("counts WHERE statement_timestamp() < $1"),
+            "WITH counted AS (",
+            count_failure!("$2", "unnest($3) AS key WHERE statement_timestamp() < $1"),
             ") SELECT statement_timestamp() AS clock"
         );
-        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.as_str(), Type::TEXT)]).await.map(drop)
+        self.write(sql, &[(&state.email, Type::TEXT), (&state.keys, Type::BYTEA_ARRAY)]).await.map(drop)
     }
 
-    /// Deletes the address's failures from this client and from anywhere, if there were any.
+    /// Deletes what the attempt was counted by, if there were failures.
     pub(crate) async fn delete_signin_failures(&self, state: &AttemptState) -> Result<(), Error> {
         if !state.counted {
             return Ok(());
         }
         let sql = concat!(
-            "WITH ",
-            counts!("$2", "$3"),
-            ", deleted AS (
-                DELETE FROM signin_failures
-                WHERE key IN (
-                    SELECT key FROM signin_failures JOIN counts USING (key)
-                    WHERE statement_timestamp() < $1
-                    ORDER BY key
-                    FOR UPDATE OF signin_failures
-                )
-            ) SELECT statement_timestamp() AS clock"
+            "WITH deleted AS (",
+            delete_failures!("$2", "statement_timestamp() < $1"),
+            ") SELECT statement_timestamp() AS clock"
         );
-        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.as_str(), Type::TEXT)]).await.map(drop)
+        self.write(sql, &[(&state.keys, Type::BYTEA_ARRAY)]).await.map(drop)
     }
 }
 
-fn attempt_state(row: &Row, email: &str, client: &ClientAddress) -> Result<AttemptState, Error> {
+fn attempt_state(row: &Row, email: String) -> Result<AttemptState, Error> {
     let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
-        Some(id) => Some(Account {
-            id: id.into(),
-            password_hash: PasswordHash::new(row.try_get("password_hash")?),
-            token_version: TokenVersion(row.try_get("token_version")?),
-        }),
+        Some(id) => {
+            Some(Account { id: id.into(), password_hash: PasswordHash::new(row.try_get("password_hash")?) })
+        }
         None => None,
     };
     let wait: Option<f64> = row.try_get("wait")?;
     let throttled_for = wait.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64);
     let counted = row.try_get("has_failures")? && throttled_for.is_none();
-    Ok(AttemptState { account, throttled_for, email: email.to_owned(), client: client.clone(), counted })
+    Ok(AttemptState { account, throttled_for, email, keys: row.try_get("keys")?, counted })
 }

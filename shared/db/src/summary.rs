@@ -1,19 +1,20 @@
 //! The statement of the summary.
 
 use auth::Caller;
-use domain::{Summary, TagCount, TaskCounts, TokenVersion};
+use domain::{Summary, TagCount, TaskCounts};
 use tokio_postgres::types::Type;
 
-use crate::{Database, Error};
+use crate::{Database, Error, identity::Identity};
 
 impl Database {
     /// How many tasks the caller has, by status and by tag.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`].
+    /// [`Error::SessionEnded`].
     pub async fn summary(&self, caller: Caller) -> Result<Summary, Error> {
-        let sql = "
-            WITH task AS MATERIALIZED (
+        let caller = Identity::from(caller);
+        let sql = format!(
+            "WITH task AS MATERIALIZED (
                 SELECT id, status, status <> 'completed' AS is_open, due_date FROM tasks WHERE user_id = $1
             ), counted AS (
                 SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
@@ -31,15 +32,15 @@ impl Database {
                 LIMIT $3
             )
             SELECT counted.*, tag.name, tag.open, tag.total
-            FROM (SELECT FROM users WHERE id = $1 AND token_version = $2) AS caller
+            FROM ({}) AS caller
             CROSS JOIN counted
             LEFT JOIN tag ON true
-            ORDER BY tag.total DESC, tag.name COLLATE \"C\"";
-        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+            ORDER BY tag.total DESC, tag.name COLLATE \"C\"",
+            caller.in_read()
+        );
         let limit = i64::try_from(Summary::MAX_TAGS).unwrap_or(i64::MAX);
-        let rows =
-            self.read(sql, &[(user.as_uuid(), Type::UUID), (&version, Type::INT4), (&limit, Type::INT8)]).await?;
-        let first = rows.first().ok_or(Error::TokenRevoked)?;
+        let rows = self.read(&sql, &caller.params(&[(&limit, Type::INT8)])).await?;
+        let first = rows.first().ok_or(Error::SessionEnded)?;
         let tasks = TaskCounts {
             pending: first.try_get("pending")?,
             in_progress: first.try_get("in_progress")?,

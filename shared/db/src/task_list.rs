@@ -1,11 +1,12 @@
 //! The statement of a list. It is put together from fixed parts, so that it has no more conditions than the request.
 
 use auth::Caller;
-use domain::{Page, PageRequest, Priority, SortKey, Status, Tag, TaskFilter, Timestamp, TokenVersion};
+use domain::{Page, PageRequest, Priority, SortKey, Status, Tag, TaskFilter, Timestamp};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::{
     Database, Error,
+    identity::Identity,
     tasks::{TASK_COLUMNS, task, task_tags},
 };
 
@@ -19,27 +20,26 @@ impl Database {
     /// A page of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`].
+    /// [`Error::SessionEnded`].
     pub async fn list_tasks(&self, caller: Caller, request: &PageRequest) -> Result<Page, Error> {
-        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+        let caller = Identity::from(caller);
         let size = usize::from(request.size.get());
         let mut query = Query::default();
-        query.bind(*user.as_uuid(), Type::UUID);
-        query.bind(version, Type::INT4);
         // One more than the page holds is read, to know whether there is a next page.
         query.bind(i64::from(request.size.get()) + 1, Type::INT8);
         let page = query.page(request);
         let sql = format!(
             "SELECT task.*, {} AS tags
-            FROM (SELECT FROM users WHERE id = $1 AND token_version = $2) AS caller
+            FROM ({}) AS caller
             LEFT JOIN ({page}) AS task ON true",
-            task_tags!("task")
+            task_tags!("task"),
+            caller.in_read()
         );
         let params: Vec<(&(dyn ToSql + Sync), Type)> =
             query.params.iter().map(|(value, r#type)| (&**value as _, r#type.clone())).collect();
-        let rows = self.read(&sql, &params).await?;
+        let rows = self.read(&sql, &caller.params(&params)).await?;
         if rows.is_empty() {
-            return Err(Error::TokenRevoked);
+            return Err(Error::SessionEnded);
         }
         let mut tasks = rows.iter().filter_map(|row| task(row).transpose()).collect::<Result<Vec<_>, _>>()?;
         // A join promises no order.
@@ -51,7 +51,7 @@ impl Database {
     }
 }
 
-/// A statement's parameters, as its parts are written.
+/// A statement's parameters after the caller's, as its parts are written.
 #[derive(Default)]
 struct Query {
     params: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
@@ -61,7 +61,7 @@ impl Query {
     /// Adds a parameter, and returns its number.
     fn bind(&mut self, value: impl ToSql + Sync + Send + 'static, r#type: Type) -> usize {
         self.params.push((Box::new(value), r#type));
-        self.params.len()
+        self.params.len() + 2
     }
 
     fn bind_time(&mut self, time: Timestamp) -> usize {

@@ -1,15 +1,15 @@
-//! The statements on `tasks`. Each starts from the caller's account at the token's version: no account means that the token
-//! was revoked, and an account without a row that there is no such task.
+//! The statements on `tasks`. Each starts from the caller's account, by the token's session: no account means that the
+//! session has ended, and an account without a row that there is no such task.
 
 use auth::Caller;
 use domain::{
     Description, NewTask, Precondition, Priority, RequestHash, Status, StatusChange, Tags, Task, TaskChanges, TaskId,
-    TaskValues, Timestamp, Title, TokenVersion,
+    TaskValues, Timestamp, Title,
 };
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use crate::{Database, Error};
+use crate::{Database, Error, identity::Identity};
 
 /// The columns that a task is read from, beside its tags.
 pub(crate) const TASK_COLUMNS: &str =
@@ -35,11 +35,12 @@ impl Database {
     /// few more may get in at once.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`]; [`Error::KeyReused`] when another request has created it; [`Error::AccountFull`].
+    /// [`Error::SessionEnded`]; [`Error::KeyReused`] when another request has created it; [`Error::AccountFull`].
     pub async fn create_task(&self, caller: Caller, new: &NewTask, limit: u32) -> Result<Created, Error> {
+        let caller = Identity::from(caller);
         let sql = format!(
             "WITH caller AS (
-                SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
+                {account}
             ), room AS (
                 SELECT id FROM caller WHERE NOT EXISTS (SELECT FROM tasks WHERE user_id = $2 OFFSET $13)
             ), created AS (
@@ -57,9 +58,9 @@ impl Database {
             )
             SELECT statement_timestamp() AS clock, caller.id AS caller, room.id IS NULL AS is_full, task.*
             FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN room ON true LEFT JOIN task ON true",
+            account = caller.in_write(),
             tags = task_tags!("tasks")
         );
-        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
         let TaskValues { title, description, status, priority, due_date, tags } = &new.values;
         let (tag_ids, tag_names) = ids_and_names(tags);
         // The insert waits for a concurrent one of the same id and then does nothing, but the statement's snapshot is too
@@ -68,9 +69,7 @@ impl Database {
             let (row, _) = self
                 .write(
                     &sql,
-                    &[
-                        (user.as_uuid(), Type::UUID),
-                        (&version, Type::INT4),
+                    &caller.params(&[
                         (new.id.as_uuid(), Type::UUID),
                         (&title.as_str(), Type::TEXT),
                         (&description.as_ref().map(Description::as_str), Type::TEXT),
@@ -81,7 +80,7 @@ impl Database {
                         (&tag_ids, Type::UUID_ARRAY),
                         (&tag_names, Type::TEXT_ARRAY),
                         (&i64::from(limit.saturating_sub(1)), Type::INT8),
-                    ],
+                    ]),
                 )
                 .await?;
             if let Some(task) = callers_task(&row)? {
@@ -100,26 +99,24 @@ impl Database {
     /// One of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`], [`Error::NoSuchTask`].
+    /// [`Error::SessionEnded`], [`Error::NoSuchTask`].
     pub async fn task(&self, caller: Caller, id: TaskId) -> Result<Task, Error> {
-        let sql = concat!(
-            "SELECT tasks.*, ",
-            task_tags!("tasks"),
-            " AS tags
-            FROM users
-            LEFT JOIN tasks ON tasks.id = $3 AND tasks.user_id = users.id
-            WHERE users.id = $1 AND users.token_version = $2"
+        let caller = Identity::from(caller);
+        let sql = format!(
+            "SELECT tasks.*, {tags} AS tags
+            FROM ({account}) AS caller
+            LEFT JOIN tasks ON tasks.id = $3 AND tasks.user_id = caller.id",
+            tags = task_tags!("tasks"),
+            account = caller.in_read()
         );
-        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
-        let rows =
-            self.read(sql, &[(user.as_uuid(), Type::UUID), (&version, Type::INT4), (id.as_uuid(), Type::UUID)]).await?;
-        task(rows.first().ok_or(Error::TokenRevoked)?)?.ok_or(Error::NoSuchTask)
+        let rows = self.read(&sql, &caller.params(&[(id.as_uuid(), Type::UUID)])).await?;
+        task(rows.first().ok_or(Error::SessionEnded)?)?.ok_or(Error::NoSuchTask)
     }
 
     /// Changes one of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`], [`Error::NoSuchTask`], [`Error::PreconditionFailed`], in this order.
+    /// [`Error::SessionEnded`], [`Error::NoSuchTask`], [`Error::PreconditionFailed`], in this order.
     pub async fn update_task(
         &self,
         caller: Caller,
@@ -128,9 +125,10 @@ impl Database {
         changes: &TaskChanges,
     ) -> Result<Task, Error> {
         // Locked first, to tell a task that is gone from one of another version, and to read its tags as they are then.
-        let sql = "
-            WITH caller AS (
-                SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
+        let caller = Identity::from(caller);
+        let sql = format!(
+            "WITH caller AS (
+                {account}
             ), found AS (
                 SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $4
                 FOR UPDATE OF tasks
@@ -151,8 +149,9 @@ impl Database {
                 SELECT false, *, set_task_tags(id, user_id, NULL, NULL) FROM found WHERE NOT EXISTS (SELECT FROM updated)
             )
             SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
-            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true";
-        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
+            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true",
+            account = caller.in_write()
+        );
         let TaskChanges { title, description, status, priority, due_date, tags } = changes;
         let new_status = match status {
             Some(StatusChange::To(status)) => Some(status.as_str()),
@@ -161,10 +160,8 @@ impl Database {
         let (tag_ids, tag_names) = tags.as_ref().map(ids_and_names).unzip();
         let (row, may_have_run) = self
             .write(
-                sql,
-                &[
-                    (user.as_uuid(), Type::UUID),
-                    (&version, Type::INT4),
+                &sql,
+                &caller.params(&[
                     (id.as_uuid(), Type::UUID),
                     (&allowed_updated_at(precondition), Type::TIMESTAMP_ARRAY),
                     (&title.as_ref().map(Title::as_str), Type::TEXT),
@@ -178,7 +175,7 @@ impl Database {
                     (&due_date.flatten().as_ref().map(Timestamp::as_utc), Type::TIMESTAMP),
                     (&tag_ids, Type::UUID_ARRAY),
                     (&tag_names, Type::TEXT_ARRAY),
-                ],
+                ]),
             )
             .await?;
         let task = callers_task(&row)?.ok_or(Error::NoSuchTask)?;
@@ -190,11 +187,12 @@ impl Database {
     /// Deletes one of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`], [`Error::NoSuchTask`], [`Error::PreconditionFailed`], in this order.
+    /// [`Error::SessionEnded`], [`Error::NoSuchTask`], [`Error::PreconditionFailed`], in this order.
     pub async fn delete_task(&self, caller: Caller, id: TaskId, precondition: &Precondition) -> Result<(), Error> {
-        let sql = "
-            WITH caller AS (
-                SELECT id FROM users WHERE id = $2 AND token_version = $3 AND statement_timestamp() < $1
+        let caller = Identity::from(caller);
+        let sql = format!(
+            "WITH caller AS (
+                {account}
             ), found AS (
                 SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $4
                 FOR UPDATE OF tasks
@@ -206,19 +204,12 @@ impl Database {
             )
             SELECT statement_timestamp() AS clock, caller.id AS caller,
                    found.id IS NOT NULL AS is_found, deleted.id IS NOT NULL AS is_deleted
-            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN found ON true LEFT JOIN deleted ON true";
-        let (user, TokenVersion(version)) = (caller.user(), caller.token_version());
-        let (row, may_have_run) = self
-            .write(
-                sql,
-                &[
-                    (user.as_uuid(), Type::UUID),
-                    (&version, Type::INT4),
-                    (id.as_uuid(), Type::UUID),
-                    (&allowed_updated_at(precondition), Type::TIMESTAMP_ARRAY),
-                ],
-            )
-            .await?;
+            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN found ON true LEFT JOIN deleted ON true",
+            account = caller.in_write()
+        );
+        let allowed = allowed_updated_at(precondition);
+        let params = caller.params(&[(id.as_uuid(), Type::UUID), (&allowed, Type::TIMESTAMP_ARRAY)]);
+        let (row, may_have_run) = self.write(&sql, &params).await?;
         check_caller(&row)?;
         match (row.try_get("is_found")?, row.try_get("is_deleted")?) {
             (_, true) => Ok(()),
@@ -242,9 +233,9 @@ fn allowed_updated_at(precondition: &Precondition) -> Option<Vec<chrono::NaiveDa
     }
 }
 
-/// [`Error::TokenRevoked`] when a write's row has no caller.
-fn check_caller(row: &Row) -> Result<(), Error> {
-    row.try_get::<_, Option<Uuid>>("caller")?.map(drop).ok_or(Error::TokenRevoked)
+/// [`Error::SessionEnded`] when a write's row has no caller.
+pub(crate) fn check_caller(row: &Row) -> Result<(), Error> {
+    row.try_get::<_, Option<Uuid>>("caller")?.map(drop).ok_or(Error::SessionEnded)
 }
 
 /// The task in a write's row.

@@ -1,12 +1,16 @@
 //! The statements on `users`.
 
 use auth::Caller;
-use domain::{Email, PasswordHash, TokenVersion, User, UserChanges, UserId};
-use tokio_postgres::{Row, types::Type};
+use domain::{Email, PasswordHash, User, UserChanges, UserId};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 
 use crate::{
     Constraint, Database, Error, Reauthenticated,
     database::Params,
+    identity::Identity,
     signin_failures::{delete_failures_of, sweep_failures},
 };
 
@@ -45,92 +49,92 @@ impl Database {
     /// The caller's account.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`].
+    /// [`Error::SessionEnded`].
     pub async fn user(&self, caller: Caller) -> Result<User, Error> {
-        let sql = "
-            SELECT id, email, created_at, updated_at
-            FROM users
-            WHERE id = $1 AND token_version = $2";
-        let (user_id, TokenVersion(version)) = (caller.user(), caller.token_version());
-        let rows = self.read(sql, &[(user_id.as_uuid(), Type::UUID), (&version, Type::INT4)]).await?;
-        rows.first().map(user).transpose()?.flatten().ok_or(Error::TokenRevoked)
+        let identity = Identity::from(caller);
+        let sql = format!(
+            "SELECT users.id, email, created_at, updated_at FROM users JOIN ({}) AS caller USING (id)",
+            identity.in_read()
+        );
+        let rows = self.read(&sql, &identity.params(&[])).await?;
+        rows.first().map(user).transpose()?.flatten().ok_or(Error::SessionEnded)
     }
 
-    /// Changes the caller's account. A new password revokes every token; a new address starts without failed sign-ins.
+    /// Changes the caller's account. A new password ends all other sessions, by a trigger; a new address starts without
+    /// failed sign-ins.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`]; [`Error::Violated`] with [`Constraint::EmailTaken`] when another account has the address.
+    /// [`Error::SessionEnded`]; [`Error::Violated`] with [`Constraint::EmailTaken`] when another account has the address.
     pub async fn update_user(&self, proof: Reauthenticated, changes: &UserChanges) -> Result<User, Error> {
-        // A retry may find the next version already, with the hash of this very request.
-        let sql = concat!(
-            "WITH before AS (
-                SELECT id, email
-                FROM users
-                WHERE id = $2 AND (token_version = $3 OR (token_version = $6 AND password_hash = $5))
-                  AND statement_timestamp() < $1
-                FOR UPDATE
+        let identity = Identity::from(proof.caller());
+        // A retry may find the new hash already.
+        let sql = format!(
+            "WITH caller AS (
+                {caller}
+            ), before AS (
+                SELECT users.id, email, set_config('task_api.kept_session', COALESCE($7::text, ''), true)
+                FROM users JOIN caller ON users.id = caller.id
+                WHERE password_hash IN ($4, $6)
+                FOR UPDATE OF users
             ), account AS (
                 UPDATE users
-                SET email = COALESCE($4, users.email),
-                    password_hash = COALESCE($5, password_hash),
-                    token_version = $6
+                SET email = COALESCE($5, users.email), password_hash = COALESCE($6, password_hash)
                 FROM before
                 WHERE users.id = before.id
                 RETURNING users.id, users.email, created_at, updated_at
             ), addresses AS (
                 SELECT email FROM before UNION ALL SELECT email FROM account
-            ), cleared AS (",
-            // The old and the new one, if they differ.
-            delete_failures_of!("addresses GROUP BY email HAVING count(*) = 1"),
-            ")
-            SELECT statement_timestamp() AS clock, account.*
-            FROM (SELECT) AS attempt LEFT JOIN account ON true"
-        );
-        let (user_id, TokenVersion(version)) = (proof.caller().user(), proof.caller().token_version());
-        let next_version = if changes.password_hash.is_some() { version.wrapping_add(1) } else { version };
-        let (row, _) = self
-            .write(
-                sql,
-                &[
-                    (user_id.as_uuid(), Type::UUID),
-                    (&version, Type::INT4),
-                    (&changes.email.as_ref().map(Email::as_str), Type::TEXT),
-                    (&changes.password_hash.as_ref().map(PasswordHash::as_str), Type::TEXT),
-                    (&next_version, Type::INT4),
-                ],
+            ), cleared AS (
+                {cleared}
             )
-            .await?;
-        user(&row)?.ok_or(Error::TokenRevoked)
+            SELECT statement_timestamp() AS clock, account.*
+            FROM (SELECT) AS attempt LEFT JOIN account ON true",
+            caller = identity.in_write(),
+            // The old and the new one, if they differ.
+            cleared = delete_failures_of!("addresses GROUP BY email HAVING count(*) = 1")
+        );
+        let params = [
+            (&proof.password_hash().as_str() as &(dyn ToSql + Sync), Type::TEXT),
+            (&changes.email.as_ref().map(Email::as_str), Type::TEXT),
+            (&changes.password_hash.as_ref().map(PasswordHash::as_str), Type::TEXT),
+            (&identity.session(), Type::UUID),
+        ];
+        let (row, _) = self.write(&sql, &identity.params(&params)).await?;
+        user(&row)?.ok_or(Error::SessionEnded)
     }
 
-    /// Deletes the caller's account with its failed sign-ins and, by `fk_tasks_user_id`, its tasks.
+    /// Deletes the caller's account with its failed sign-ins and, by their foreign keys, its tasks and sessions.
     ///
     /// # Errors
-    /// [`Error::TokenRevoked`].
+    /// [`Error::SessionEnded`].
     pub async fn delete_user(&self, caller: Caller) -> Result<(), Error> {
+        let identity = Identity::from(caller);
         // Locked first, to see a concurrent deletion that was waited for.
-        let sql = concat!(
-            "WITH found AS (
-                SELECT id, token_version FROM users WHERE id = $2 AND statement_timestamp() < $1 FOR UPDATE
+        let sql = format!(
+            "WITH caller AS (
+                {caller}
+            ), found AS (
+                SELECT id FROM users WHERE id = $2 AND statement_timestamp() < $1 FOR UPDATE
             ), deleted AS (
                 DELETE FROM users
-                USING found
-                WHERE users.id = found.id AND found.token_version = $3
+                USING found JOIN caller USING (id)
+                WHERE users.id = found.id
                 RETURNING users.id, users.email
-            ), cleared AS (",
-            delete_failures_of!("deleted"),
-            ")
+            ), cleared AS (
+                {cleared}
+            )
             SELECT statement_timestamp() AS clock,
                    found.id IS NOT NULL AS is_found, deleted.id IS NOT NULL AS is_deleted
-            FROM (SELECT) AS attempt LEFT JOIN found ON true LEFT JOIN deleted ON true"
+            FROM (SELECT) AS attempt LEFT JOIN found ON true LEFT JOIN deleted ON true",
+            caller = identity.in_write(),
+            cleared = delete_failures_of!("deleted")
         );
-        let (user_id, TokenVersion(version)) = (caller.user(), caller.token_version());
-        let (row, may_have_run) = self.write(sql, &[(user_id.as_uuid(), Type::UUID), (&version, Type::INT4)]).await?;
+        let (row, may_have_run) = self.write(&sql, &identity.params(&[])).await?;
         // A retry that finds no account has succeeded before.
         if row.try_get("is_deleted")? || (may_have_run && !row.try_get::<_, bool>("is_found")?) {
             Ok(())
         } else {
-            Err(Error::TokenRevoked)
+            Err(Error::SessionEnded)
         }
     }
 }

@@ -42,6 +42,7 @@ macro_rules! id {
 
 id!(UserId);
 id!(TaskId);
+id!(SessionId);
 
 impl TaskId {
     /// The id of the task that `user` creates with the idempotency key `key`.

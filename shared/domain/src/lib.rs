@@ -2,8 +2,8 @@
 //!
 //! Client input is parsed once, at the edge. [`Email`], [`Title`], [`Description`], [`Priority`], [`Tags`], [`Password`],
 //! [`SearchWords`] and [`PageSize`] have private fields and one fallible constructor, so each value obeys the rules of the
-//! HTTP contract and of the table constraint behind it. [`Task`], [`User`], [`Page`] and [`Summary`] are plain records of
-//! what the database returned.
+//! HTTP contract and of the table constraint behind it. [`Task`], [`User`], [`Session`], [`Page`] and [`Summary`] are plain
+//! records of what the database returned.
 
 mod email;
 mod id;
@@ -13,6 +13,7 @@ mod password;
 mod priority;
 mod request_hash;
 mod search;
+mod session;
 mod status;
 mod summary;
 mod tag;
@@ -22,20 +23,21 @@ mod timestamp;
 mod user;
 
 pub use email::Email;
-pub use id::{TaskId, UserId};
+pub use id::{SessionId, TaskId, UserId};
 pub use number::whole_number;
 pub use page::{Page, PageRequest, PageSize, Position, Sort, SortKey, TaskFilter};
 pub use password::{Password, PasswordAttempt, PasswordHash};
 pub use priority::Priority;
 pub use request_hash::RequestHash;
 pub use search::SearchWords;
+pub use session::{Session, TokenVersion, UserAgent};
 pub use status::{Status, StatusChange};
 pub use summary::{Summary, TagCount, TaskCounts};
 pub use tag::{Tag, Tags};
 pub use task::{NewTask, Precondition, Task, TaskChanges, TaskValues, Version};
 pub use text::{Description, Title};
 pub use timestamp::Timestamp;
-pub use user::{TokenVersion, User, UserChanges};
+pub use user::{User, UserChanges};
 
 /// The rule that a well-formed value breaks. The message is for the client and never quotes the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,11 +12,6 @@ pub struct User {
     pub updated_at: Timestamp,
 }
 
-/// How often the account's password has changed. A token carries the version it was issued under, and is revoked once
-/// the account's version differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenVersion(pub i32);
-
 /// Changes to an account; `None` keeps the value.
 #[derive(Clone, Debug)]
 pub struct UserChanges {
