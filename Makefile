@@ -1,7 +1,7 @@
 # Every target is one command of `cargo xtask` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help dev db sam-local test test-faults test-upgrade test-sam bench-lists pictures fuzz build clean-data
-.PHONY: deploy smoke secrets rotate-keys remove-secrets monitor sweep costs
+.PHONY: deploy smoke secrets rotate-keys remove-secrets monitor sweep end-sessions costs
 
 XTASK := cargo xtask
 # `sam` and a `cargo lambda` that cross-compiles, on the PATH of what follows.
@@ -73,6 +73,9 @@ monitor: ## show what the database of STAGE, or at DATABASE_URL_UNPOOLED, tells 
 
 sweep: ## delete the tags that no task of STAGE, or of the database at DATABASE_URL_UNPOOLED, has any more
 	@$(OPERATE) sweep
+
+end-sessions: ## end every session of STAGE, or of the database at DATABASE_URL_UNPOOLED; asks first
+	@$(OPERATE) end-sessions $(if $(YES),--yes)
 
 costs: ## measure what a million requests cost, on a stack of its own
 	@$(XTASK) run -- $(OPERATE) costs

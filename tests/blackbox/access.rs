@@ -13,21 +13,29 @@ const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 /// A valid body for a route, and the status on success. A new route needs a line here.
 fn success(route: &Route) -> (Option<Value>, u16) {
     match route.function.as_str() {
-        "user-get" | "user-summary" | "tasks-list" | "task-get" => (None, 200),
+        "user-get" | "user-summary" | "sessions-list" | "tasks-list" | "task-get" => (None, 200),
         "user-update" => (Some(json!({"current_password": PASSWORD, "email": fresh_email()})), 200),
         "task-create" => (Some(json!({"title": "x"})), 201),
         "task-update" => (Some(json!({"completed": true})), 200),
-        "task-delete" | "user-delete" => (None, 204),
+        "task-delete" | "session-end" | "user-delete" => (None, 204),
         unknown => panic!("{unknown} is not in the access matrix"),
     }
 }
 
-/// The routes that require a token; the one that deletes the user comes last.
+/// The routes that require a token; those that end sessions come last, and the one that deletes the user after them.
 fn protected_routes() -> Vec<Route> {
     let mut routes: Vec<Route> = routes().into_iter().filter(Route::is_protected).collect();
     assert!(routes.len() >= 8);
-    routes.sort_by_key(|route| route.function == "user-delete");
+    routes.sort_by_key(|route| (route.function == "user-delete", route.function == "session-end"));
     routes
+}
+
+/// The user with a token that holds, whatever the routes before have ended.
+async fn signed_in(user: &User, route: &Route) -> User {
+    match route.function.as_str() {
+        "session-end" | "user-delete" => user.signed_in_again().await,
+        _ => user.clone(),
+    }
 }
 
 async fn send(api: &Api, route: &Route, path: &str, authorization: Option<&str>) -> Reply {
@@ -50,6 +58,7 @@ async fn every_protected_route_accepts_its_owners_token_alone() {
     let (owner, other) = two_users().await;
     let bearer = |user: &User| format!("Bearer {}", user.token);
     for route in protected_routes() {
+        let owner = signed_in(&owner, &route).await;
         let task = owner.task("mine").await;
         let path = route.path_of(&owner.id, id(&task));
         let challenge = async |authorization: Option<&str>| {
@@ -75,6 +84,7 @@ async fn every_protected_route_accepts_its_owners_token_alone() {
 async fn me_is_the_tokens_own_user_on_every_route() {
     let (user, other) = two_users().await;
     for route in protected_routes() {
+        let user = signed_in(&user, &route).await;
         let task = user.task("mine").await;
         let path = route.path_of("me", id(&task));
         let foreign = send(&user.api, &route, &path, Some(&format!("Bearer {}", other.token))).await;
@@ -138,22 +148,34 @@ async fn a_deleted_users_token_is_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn a_changed_password_revokes_every_token_on_every_route() {
+async fn a_changed_password_ends_every_other_session_on_every_route() {
     let (user, _) = two_users().await;
+    let other = user.signed_in_again().await;
     let task = user.task("mine").await;
     user.put("", &json!({"current_password": PASSWORD, "password": "another password"})).await.expect(200);
     for route in protected_routes() {
         let path = route.path_of(&user.id, id(&task));
-        let reply = send(&user.api, &route, &path, Some(&format!("Bearer {}", user.token))).await;
-        assert_eq!(
-            (reply.status, reply.header("www-authenticate")),
-            (401, "Bearer error=\"invalid_token\""),
-            "{route:?}"
-        );
+        let reply = send(&user.api, &route, &path, Some(&format!("Bearer {}", other.token))).await;
+        assert_eq!(reply.status, 401, "{route:?}");
+        assert_eq!(reply.header("www-authenticate"), "Bearer error=\"invalid_token\"", "{route:?}");
+        assert_eq!(reply.body["code"], "session_ended", "{route:?}");
     }
-    let token = user.api.sign_in(&user.email, "another password").await.expect(200).token();
-    let renewed = User { token, ..user };
-    assert_eq!(renewed.get("/tasks").await.expect(200).body, json!([task]), "the tasks stay");
+    assert_eq!(user.get("/tasks").await.expect(200).body, json!([task]), "the caller's session goes on");
+    user.api.sign_in(&user.email, "another password").await.expect(200);
+}
+
+#[tokio::test]
+async fn the_token_of_a_session_that_has_ended_is_refused_on_every_route() {
+    let (user, _) = two_users().await;
+    let task = user.task("mine").await;
+    let ended = user.signed_in_again().await;
+    ended.delete("/sessions/current").await.expect(204);
+    for route in protected_routes() {
+        let path = route.path_of(&user.id, id(&task));
+        let reply = send(&user.api, &route, &path, Some(&format!("Bearer {}", ended.token))).await;
+        assert_eq!((reply.status, &reply.body["code"]), (401, &json!("session_ended")), "{route:?}");
+    }
+    assert_eq!(user.get("/tasks").await.expect(200).body, json!([task]), "nothing was done");
 }
 
 #[tokio::test]
@@ -187,7 +209,7 @@ async fn routes_without_a_token_ignore_one() {
     for route in public {
         let status = match route.function.as_str() {
             "docs" | "health" | "jwks" | "web" => 200,
-            "signup" | "signin" => 415,
+            "signup" | "signin" | "token-refresh" => 415,
             unknown => panic!("{unknown} is neither protected nor known to be public"),
         };
         assert_eq!(

@@ -258,7 +258,7 @@ async fn every_update_of_a_row_has_a_later_timestamp_than_the_one_before() {
         .unwrap();
     let update = "UPDATE tasks SET completed = true RETURNING updated_at::text";
     assert_eq!(column(&client, update).await.unwrap(), ["2999-01-01 00:00:00.000001"]);
-    let in_utc = "UPDATE users SET token_version = 1
+    let in_utc = "UPDATE users SET email = 'utc@example.com'
                   RETURNING (updated_at = CURRENT_TIMESTAMP AT TIME ZONE 'UTC')::text";
     assert_eq!(column(&client, in_utc).await.unwrap(), ["true"]);
 }

@@ -32,6 +32,7 @@ mod readme;
 mod schema;
 mod secrets;
 mod security;
+mod sessions;
 mod signin;
 mod stack;
 mod task_fields;

@@ -12,6 +12,7 @@ use reqwest::{Method, Url};
 use rustix::process::{Pid, Signal};
 use tests::{
     api::{Api, PASSWORD},
+    caller::SESSIONS,
     command::Output,
     database::{
         TestDatabase, column, connect, connect_as_superuser, connect_to_stack, direct_url, migrations, superuser_url,
@@ -561,6 +562,29 @@ async fn tags_that_no_task_has_are_swept() {
     client.batch_execute("DELETE FROM tasks").await.unwrap();
     assert_eq!(sweep().await, "3 tags that no task has were deleted\n");
     assert_eq!(sweep().await, "0 tags that no task has were deleted\n");
+}
+
+#[tokio::test]
+async fn the_sessions_of_everybody_are_ended() {
+    let database = TestDatabase::migrated().await.unwrap();
+    let client = database.connect().await.unwrap();
+    let data = "INSERT INTO users (id, email, password_hash, updated_at)
+                SELECT gen_random_uuid(), n || '@example.com', repeat('x', 60), '2026-01-01'
+                FROM generate_series(1, 2500) AS n";
+    client.batch_execute(&format!("{data}; {SESSIONS}")).await.unwrap();
+    let mut operate = tokio::process::Command::new(tests::operate::binary());
+    operate.arg("end-sessions").env_remove("STAGE").env("DATABASE_URL_UNPOOLED", database.url());
+    operate.stdin(Stdio::null());
+    let refused = Output::from(operate.output().await.unwrap()).failure();
+    assert!(refused.contains("confirm with YES=1"), "{refused}");
+    assert_eq!(column(&client, "SELECT count(*)::text FROM sessions").await.unwrap(), ["2500"]);
+
+    let ended = Output::from(operate.arg("--yes").output().await.unwrap()).success();
+    assert_eq!(ended, "the sessions of 2500 accounts were ended\n");
+    assert_eq!(column(&client, "SELECT count(*)::text FROM sessions").await.unwrap(), ["0"]);
+    // Nor do tokens without a session hold, and the accounts have not changed.
+    let accounts = "SELECT DISTINCT concat_ws(' ', token_version, updated_at) FROM users";
+    assert_eq!(column(&client, accounts).await.unwrap(), ["1 2026-01-01 00:00:00"]);
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{
-    api::{Api, PASSWORD, Reply, fresh_email, invoke},
+    api::{Api, PASSWORD, Reply, User, fresh_email, invoke},
     database::{column, connect_to_stack, set_signin_failures, set_signin_failures_from},
     server::{Settings, TestServer},
 };
@@ -25,6 +25,9 @@ async fn failures_of(email: &str) -> Vec<i32> {
     let rows = connect_to_stack().await.query_typed(sql, &[(&email, Type::TEXT)]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
 }
+
+/// The network that tests sign in from.
+const HERE: &str = "127.0.0.1";
 
 /// For failures in the future: a delay of a second might pass while a slow machine answers, one of a minute does not.
 const IN_A_MINUTE: i32 = -60;
@@ -51,13 +54,13 @@ async fn ten_failures_throttle_even_the_right_password_and_a_success_resets_them
     for _ in 0..9 {
         sign_in(WRONG).await.expect(401);
     }
-    set_signin_failures(&user.email, 9, 9, IN_A_MINUTE).await;
+    set_signin_failures_from(HERE, &user.email, 9, IN_A_MINUTE).await;
     sign_in(PASSWORD).await.expect(200);
     assert_eq!(failures_of(&user.email).await, [0; 0], "a success resets");
     for _ in 0..10 {
         sign_in(WRONG).await.expect(401);
     }
-    assert_eq!(failures_of(&user.email).await, [10, 10]);
+    assert_eq!(failures_of(&user.email).await, [10], "a network of the account's is counted by itself");
     for password in [PASSWORD, WRONG] {
         assert_throttled(&user.api, &user.email, password, [10, 10], 1).await;
     }
@@ -70,9 +73,10 @@ async fn ten_failures_throttle_even_the_right_password_and_a_success_resets_them
 #[tokio::test]
 async fn an_email_without_an_account_is_throttled_the_same() {
     let (api, email) = (Api::shared(), fresh_email());
-    let known = api.user().await;
+    let known = fresh_email();
+    api.sign_up(&known).await.expect(201);
     let mut bodies = Vec::new();
-    for email in [&email, &known.email] {
+    for email in [&email, &known] {
         set_signin_failures(email, 9, 9, 0).await;
         api.sign_in(email, WRONG).await.expect(401);
         assert_eq!(failures_of(email).await, [10, 10]);
@@ -92,31 +96,112 @@ async fn the_delay_doubles_with_every_failure_up_to_15_minutes() {
 }
 
 #[tokio::test]
-async fn a_hundred_failures_from_anywhere_throttle_every_client() {
-    let user = Api::shared().user().await;
-    set_signin_failures(&user.email, 0, 99, 0).await;
-    user.api.sign_in(&user.email, WRONG).await.expect(401);
-    assert_eq!(failures_of(&user.email).await, [1, 100]);
-    assert_throttled(&user.api, &user.email, PASSWORD, [1, 100], 1).await;
-    set_signin_failures(&user.email, 1, 99, IN_A_MINUTE).await;
-    user.api.sign_in(&user.email, PASSWORD).await.expect(200);
+async fn a_hundred_failures_from_anywhere_throttle_every_network_but_the_accounts_own() {
+    let (api, email) = (Api::shared(), fresh_email());
+    api.sign_up(&email).await.expect(201);
+    set_signin_failures(&email, 0, 99, 0).await;
+    api.sign_in(&email, WRONG).await.expect(401);
+    assert_eq!(failures_of(&email).await, [1, 100]);
+    assert_throttled(&api, &email, PASSWORD, [1, 100], 1).await;
+    set_signin_failures(&email, 1, 99, IN_A_MINUTE).await;
+    let session = api.sign_in(&email, PASSWORD).await.expect(200);
+
+    set_signin_failures(&email, 0, 1000, IN_A_MINUTE).await;
+    api.sign_in(&email, PASSWORD).await.expect(200);
+    assert_eq!(sign_in_from(ELSEWHERE, &email, PASSWORD).await, 429);
+    let user =
+        User { api: api.clone(), id: session.body["user_id"].as_str().unwrap().into(), email, token: session.token() };
+    user.delete("/sessions").await.expect(204);
+    api.sign_in(&user.email, PASSWORD).await.expect(200);
+
+    let database = connect_to_stack().await;
+    let age = async |days: u32| {
+        let sql = format!(
+            "UPDATE session_networks SET used_at = CURRENT_TIMESTAMP AT TIME ZONE 'UTC' - interval '{days} days'
+            WHERE user_id = '{}'",
+            user.id
+        );
+        database.batch_execute(&sql).await.unwrap();
+    };
+    age(29).await;
+    api.sign_in(&user.email, PASSWORD).await.expect(200);
+    age(31).await;
+    api.sign_in(&user.email, PASSWORD).await.expect(429);
 }
 
 #[tokio::test]
-async fn guesses_of_the_current_password_are_throttled_like_sign_ins() {
+async fn a_refresh_makes_its_network_the_accounts_own() {
+    let (api, email) = (Api::shared(), fresh_email());
+    api.sign_up(&email).await.expect(201);
+    let session = sign_in(ELSEWHERE, &email, PASSWORD).await;
+    assert_eq!(session["statusCode"], 200, "{session}");
+    let body: Value = serde_json::from_str(session["body"].as_str().unwrap()).unwrap();
+    set_signin_failures(&email, 0, 1000, IN_A_MINUTE).await;
+    api.sign_in(&email, PASSWORD).await.expect(429);
+    api.refresh(body["refresh_token"].as_str().unwrap()).await.expect(200);
+    api.sign_in(&email, PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_owner_signs_in_every_day_of_a_week_in_which_a_stranger_never_stops_failing() {
+    let (api, email) = (Api::shared(), fresh_email());
+    api.sign_up(&email).await.expect(201);
+    api.sign_in(&email, PASSWORD).await.expect(200);
+    let database = connect_to_stack().await;
+    // Time passes for everything that is counted or known for this address.
+    let pass = async |seconds: i32| {
+        for sql in [
+            "UPDATE signin_failures SET failed_at = failed_at - $2 * interval '1 second'
+             WHERE email_hash = sha256(convert_to($1, 'UTF8'))",
+            "UPDATE session_networks SET used_at = used_at - $2 * interval '1 second'
+             FROM users WHERE user_id = users.id AND email = $1",
+        ] {
+            database.execute_typed(sql, &[(&email, Type::TEXT), (&seconds, Type::INT4)]).await.unwrap();
+        }
+    };
+    set_signin_failures(&email, 0, 120, 900).await;
+    let mut network = 0;
+    for day in 0..7 {
+        // A window is 15 minutes long. Most of a day's go by at once.
+        for _ in 0..4 {
+            network += 1;
+            let stranger = format!("198.51.100.{network}");
+            assert_eq!(sign_in_from(&stranger, &email, WRONG).await, 401, "the first in a window, day {day}");
+            assert_eq!(sign_in_from("203.0.113.9", &email, PASSWORD).await, 429, "a network nobody knows, day {day}");
+            pass(901).await;
+        }
+        pass(22 * 3600).await;
+        set_signin_failures(&email, 0, 120 + network, 899).await;
+        api.sign_in(&email, PASSWORD).await.expect(200);
+        assert_eq!(sign_in_from("203.0.113.9", &email, PASSWORD).await, 429, "still held off, day {day}");
+        pass(2).await;
+    }
+}
+
+#[tokio::test]
+async fn guesses_of_the_current_password_are_counted_by_session_and_by_nothing_else() {
     let user = Api::shared().user().await;
-    let guess = async |password: &str| user.put("", &json!({"current_password": password, "email": user.email})).await;
-    guess(WRONG).await.expect(401);
-    guess(PASSWORD).await.expect(200);
-    assert_eq!(failures_of(&user.email).await, [0; 0], "a success resets");
-    set_signin_failures(&user.email, 4, 4, 0).await;
-    guess(WRONG).await.expect(401);
-    user.api.sign_in(&user.email, WRONG).await.expect(401);
-    assert_eq!(failures_of(&user.email).await, [6, 6], "both are counted together");
-    set_signin_failures(&user.email, 10, 10, IN_A_MINUTE).await;
-    assert!(wait(&guess(PASSWORD).await.expect(429)) > 1, "right or not");
-    user.api.sign_in(&user.email, PASSWORD).await.expect(429);
-    user.get("").await.expect(200);
+    let other = user.signed_in_again().await;
+    let guess = async |user: &User, password: &str| {
+        user.put("", &json!({"current_password": password, "email": user.email})).await
+    };
+    // Strangers, and the owner's own failures to sign in, do not keep the owner from a change.
+    set_signin_failures(&user.email, 1000, 1000, IN_A_MINUTE).await;
+    guess(&user, WRONG).await.expect(401);
+    guess(&user, PASSWORD).await.expect(200);
+    for _ in 0..10 {
+        guess(&other, WRONG).await.expect(401);
+    }
+    let sql = format!(
+        "UPDATE signin_failures SET failed_at = failed_at + interval '1 minute'
+         WHERE email_hash = sha256(convert_to('{}', 'UTF8')) AND failures = 10",
+        user.email
+    );
+    assert_eq!(connect_to_stack().await.execute_typed(&sql, &[]).await.unwrap(), 1);
+    assert!(wait(&guess(&other, PASSWORD).await.expect(429)) > 1, "right or not");
+    guess(&user, PASSWORD).await.expect(200);
+    other.get("").await.expect(200);
+    assert_eq!(failures_of(&user.email).await, [1000, 1000], "it is no sign-in");
 }
 
 #[tokio::test]
@@ -138,24 +223,33 @@ async fn failures_of_yesterday_do_not_count_and_are_deleted() {
     user.api.sign_up(&another).await.expect(201);
     assert_eq!(failures_of(&abandoned).await, [0; 0], "by a sign-up");
 
-    set_signin_failures(&user.email, 50, 500, yesterday).await;
-    user.api.sign_in(&user.email, WRONG).await.expect(401);
-    assert_eq!(failures_of(&user.email).await, [1, 1], "counted from zero");
+    let unknown = fresh_email();
+    set_signin_failures(&unknown, 50, 500, yesterday).await;
+    user.api.sign_in(&unknown, WRONG).await.expect(401);
+    assert_eq!(failures_of(&unknown).await, [1, 1], "counted from zero");
     // Only the count from this machine is of yesterday.
-    set_signin_failures_from("127.0.0.1", &user.email, 50, yesterday).await;
-    user.api.sign_in(&user.email, WRONG).await.expect(401);
-    assert_eq!(failures_of(&user.email).await, [1, 2]);
+    set_signin_failures_from(HERE, &unknown, 50, yesterday).await;
+    user.api.sign_in(&unknown, WRONG).await.expect(401);
+    assert_eq!(failures_of(&unknown).await, [1, 2]);
 }
 
-/// Fails to sign in from another network.
-async fn fail_from(network: &str, email: &str) {
+/// Signs in from another network; the function's answer.
+async fn sign_in(network: &str, email: &str, password: &str) -> Value {
     let event = json!({
         "headers": {"content-type": "application/json"},
         "requestContext": {"http": {"sourceIp": network}},
-        "body": json!({"email": email, "password": WRONG}).to_string(),
+        "body": json!({"email": email, "password": password}).to_string(),
     });
-    let answer = invoke("signin", &event).await;
-    assert_eq!(answer["statusCode"], 401, "{answer}");
+    invoke("signin", &event).await
+}
+
+/// The status for a sign-in from another network.
+async fn sign_in_from(network: &str, email: &str, password: &str) -> u64 {
+    sign_in(network, email, password).await["statusCode"].as_u64().unwrap()
+}
+
+async fn fail_from(network: &str, email: &str) {
+    assert_eq!(sign_in_from(network, email, WRONG).await, 401);
 }
 
 /// How many sign-ins have failed for an e-mail address from that network.
@@ -174,7 +268,7 @@ async fn failures_are_deleted_with_their_account() {
     let user = Api::shared().user().await;
     fail_from(ELSEWHERE, &user.email).await;
     user.api.sign_in(&user.email, WRONG).await.expect(401);
-    assert_eq!((failures_of(&user.email).await, failures_from(ELSEWHERE, &user.email).await), (vec![1, 2], Some(1)));
+    assert_eq!((failures_of(&user.email).await, failures_from(ELSEWHERE, &user.email).await), (vec![1, 1], Some(1)));
     user.delete("").await.expect(204);
     assert_eq!((failures_of(&user.email).await, failures_from(ELSEWHERE, &user.email).await), (vec![], None));
 }
@@ -256,7 +350,7 @@ async fn concurrent_attempts_do_not_bypass_the_limit() {
     assert!((9..=9 + delays_passed).contains(&verified), "the tenth failure is the last that is verified");
     assert_eq!(replies.iter().filter(|reply| reply.status == 429).count(), 30 - verified);
     let counted = i32::try_from(1 + verified).unwrap();
-    assert_eq!(failures_of(&user.email).await, [counted, counted], "each is counted");
+    assert_eq!(failures_of(&user.email).await, [counted], "each is counted");
 }
 
 #[tokio::test]

@@ -84,13 +84,13 @@ fn every_variable_is_a_setting_that_is_read() {
 }
 
 #[test]
-fn only_signin_can_read_the_signing_key() {
+fn only_signin_and_token_refresh_can_read_the_signing_key() {
     let template = template();
     let functions = template.functions();
     let with_key = functions.iter().filter(|function| function.policies().contains("ReadSigningKey"));
-    assert_eq!(with_key.map(|function| function.name.as_str()).collect::<Vec<_>>(), ["signin"]);
+    assert_eq!(with_key.map(|function| function.name.as_str()).collect::<Vec<_>>(), ["signin", "token-refresh"]);
     let named = functions.iter().filter(|function| !function.variable("JWT_SIGNING_KEY_PARAMETER").is_null());
-    assert_eq!(named.map(|function| function.name.as_str()).collect::<Vec<_>>(), ["signin"]);
+    assert_eq!(named.map(|function| function.name.as_str()).collect::<Vec<_>>(), ["signin", "token-refresh"]);
 }
 
 #[test]

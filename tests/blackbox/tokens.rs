@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, User, two_users},
+    api::{Api, PASSWORD, User, task_path, two_users},
     workspace::variable,
 };
 
@@ -31,8 +31,22 @@ fn encoding_key(key: &SigningKey) -> EncodingKey {
 fn claims(user: &User) -> Value {
     json!({
         "iss": "task-api", "aud": "task-api", "sub": user.id, "user_id": user.id,
-        "iat": now(), "exp": now() + 60, "token_version": 0,
+        "iat": now(), "exp": now() + 60, "sid": sid(user),
     })
+}
+
+/// The session in the user's token.
+fn sid(user: &User) -> Value {
+    let payload = user.token.split('.').nth(1).unwrap();
+    serde_json::from_slice::<Value>(&BASE64.decode(payload).unwrap()).unwrap()["sid"].clone()
+}
+
+/// The claims of a token of release 0.1.0.
+fn old_claims(user: &User) -> Value {
+    let mut claims = claims(user);
+    claims.as_object_mut().unwrap().remove("sid");
+    claims["token_version"] = json!(0);
+    claims
 }
 
 /// The header of a token from `signin`, with the real `kid`.
@@ -76,7 +90,8 @@ async fn every_claim_is_required_and_checked() {
         ("iat", vec![Value::Null]),
         ("exp", vec![Value::Null, json!(now()), json!(now() - 1), json!(0), json!(-1), json!("9999999999")]),
         ("nbf", vec![json!(now() + 300)]),
-        ("token_version", vec![Value::Null, json!(1), json!(-1), json!("0"), json!(0.5), json!(4_294_967_296_u64)]),
+        ("sid", vec![Value::Null, sid(&other), json!(""), json!(user.id), json!(1), json!([sid(&user)])]),
+        ("token_version", vec![json!("0"), json!(0.5), json!(4_294_967_296_u64)]),
     ] {
         for value in values {
             let mut claims = claims(&user);
@@ -88,6 +103,48 @@ async fn every_claim_is_required_and_checked() {
             assert_refused(&user, &token, &format!("{claim} = {value}")).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_of_the_first_release_is_honoured_until_the_password_changes() {
+    let user = Api::shared().user().await;
+    let token = |claims: &Value| encode(&header(&user), claims, &signing_key());
+    let old = User { token: token(&old_claims(&user)), ..user.clone() };
+    for version in [json!(1), json!(-1), json!("0"), json!(0.5), json!(4_294_967_296_u64)] {
+        let mut claims = old_claims(&user);
+        claims["token_version"] = version.clone();
+        assert_refused(&user, &token(&claims), &format!("token_version = {version}")).await;
+    }
+    let task = old.task("x").await;
+    old.put(&task_path(&task), &json!({"completed": true})).await.expect(200);
+    old.get("/tasks?q=x&sort=due_date").await.expect(200);
+    old.get("/summary").await.expect(200);
+    assert_eq!(old.get("/sessions").await.expect(200).body[0]["current"], false);
+    assert_eq!(old.delete("/sessions/current").await.expect(403).body["code"], "no_such_session");
+    old.delete(&task_path(&task)).await.expect(204);
+
+    let change = json!({"current_password": PASSWORD, "password": "another password"});
+    user.put("", &change).await.expect(200);
+    assert_refused(&user, &old.token, "the password has changed").await;
+    user.get("").await.expect(200);
+}
+
+#[tokio::test]
+async fn ending_all_sessions_ends_the_tokens_of_the_first_release_too() {
+    let user = Api::shared().user().await;
+    let old = encode(&header(&user), &old_claims(&user), &signing_key());
+    let account = user.get("").await.expect(200).body;
+    user.delete("/sessions").await.expect(204);
+    assert_refused(&user, &old, "all sessions have ended").await;
+    let again = User { token: user.api.sign_in(&user.email, PASSWORD).await.expect(200).token(), ..user.clone() };
+    assert_eq!(again.get("").await.expect(200).body, account, "this is no change of the account");
+
+    let mut claims = old_claims(&user);
+    claims["token_version"] = json!(1);
+    let old = User { token: encode(&header(&user), &claims, &signing_key()), ..user };
+    old.delete("/sessions").await.expect(204);
+    old.get("").await.expect(401);
+    again.get("").await.expect(401);
 }
 
 #[tokio::test]
@@ -157,7 +214,7 @@ async fn a_token_that_was_tampered_with_is_refused() {
     let mut wrong_signature = BASE64.decode(signature).unwrap();
     wrong_signature[10] ^= 1;
     let longer = json!({"iss": "task-api", "aud": "task-api", "sub": user.id, "user_id": user.id, "iat": now(),
-        "exp": now() + 1_000_000, "token_version": 0});
+        "exp": now() + 1_000_000, "sid": sid(&user)});
     for (why, token) in [
         ("another payload", format!("{header}.{}.{signature}", part(&longer))),
         ("another user's payload", format!("{header}.{}.{signature}", others[1])),

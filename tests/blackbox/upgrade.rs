@@ -1,12 +1,13 @@
 //! Release 0.1.0 on the schema of 0.2.0: its own statements, on every step of the way there.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
 use tests::{
-    api::task_path,
+    api::{PASSWORD, task_path},
     database::{TestDatabase, column},
     server::{Settings, TestServer},
-    steps::{CONTRACTION, EXPANDED, FILLED, Step, Steps},
+    steps::{CONTRACTED, CONTRACTION, EXPANDED, FILLED, Step, Steps},
 };
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use uuid::Uuid;
@@ -195,7 +196,7 @@ async fn the_functions_serve_every_route_of_tasks_before_and_after_the_contracti
     let user = server.api.user().await;
     for contract in [false, true] {
         if contract {
-            steps.until(CONTRACTION).await?;
+            steps.until(CONTRACTED).await?;
         }
         let body = json!({"title": "x", "status": "in_progress", "tags": ["home"], "priority": 1});
         let task = user.post("/tasks", &body).await.expect(201).body;
@@ -212,6 +213,60 @@ async fn the_functions_serve_every_route_of_tasks_before_and_after_the_contracti
         user.delete(&path).await.expect(204);
     }
     user.delete("").await.expect(204);
+    Ok(())
+}
+
+/// The claims of a token.
+fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_holds_at_both_releases_until_the_contraction() -> Result<()> {
+    let mut steps = Steps::new().await?;
+    steps.until(EXPANDED).await?;
+    let server = TestServer::start(&Settings::shared().with("DATABASE_URL", steps.database.url()));
+    let user = server.api.user().await;
+    let old = Old { user: user.id.parse()?, ..Old::connect(&steps.database).await? };
+    assert_eq!(claims(&user.token)["token_version"], 0);
+    let change = json!({"current_password": PASSWORD, "password": "another password"});
+    user.put("", &change).await.expect(200);
+    assert!(old.call(&format!("get_user ('{}', 0)", user.id)).await?.is_empty(), "the password has changed");
+    let session = server.api.sign_in(&user.email, "another password").await.expect(200);
+    assert_eq!(claims(&session.token())["token_version"], 1);
+    assert_eq!(old.call(&format!("get_user ('{}', 1)", user.id)).await?.len(), 1);
+
+    steps.until(CONTRACTED).await?;
+    user.get("").await.expect(200);
+    let session = server.api.refresh(&session.refresh_token()).await.expect(200);
+    assert_eq!(claims(&session.token()).get("token_version"), None);
+    let change = json!({"current_password": "another password", "password": PASSWORD});
+    user.put("", &change).await.expect(200);
+    server.api.refresh(&session.refresh_token()).await.expect(401);
+    let again = user.signed_in_again().await;
+    again.delete("/sessions").await.expect(204);
+    user.get("").await.expect(401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_password_that_the_first_release_changes_ends_every_session() -> Result<()> {
+    let mut steps = Steps::new().await?;
+    steps.until(EXPANDED).await?;
+    let server = TestServer::start(&Settings::shared().with("DATABASE_URL", steps.database.url()));
+    let (user, stranger) = (server.api.user().await, server.api.user().await);
+    let old = Old::connect(&steps.database).await?;
+    let update = |hash: &str| format!("update_user ('{}', 0, NULL, {hash}, 1)", user.id);
+    old.call(&update("NULL").replace(", 1)", ", 0)")).await?;
+    user.get("").await.expect(200);
+    old.call(&update("repeat('y', 60)")).await?;
+    assert_eq!(
+        column(&old.client, &format!("SELECT token_version::text FROM users WHERE id = '{}'", user.id)).await?,
+        ["1"]
+    );
+    assert_eq!(user.get("").await.expect(401).body["code"], "session_ended");
+    stranger.get("").await.expect(200);
     Ok(())
 }
 

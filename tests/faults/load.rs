@@ -6,7 +6,7 @@ use auth::Caller;
 use db::{Created, Database, Usage, with_deadline};
 use domain::{NewTask, PageRequest, Precondition, Status, StatusChange, TaskChanges, TaskValues, Title, UserId};
 use futures_util::{StreamExt, future::join_all, stream};
-use tests::caller::caller;
+use tests::caller::{SESSIONS, caller};
 
 use crate::{
     breakable::Breakable,
@@ -81,6 +81,7 @@ async fn two_hundred_connections_on_two_servers_get_no_error_and_no_other_users_
         );
         superuser.batch_execute(&sql).await.unwrap();
     }
+    superuser.batch_execute(SESSIONS).await.unwrap();
     let opened = begun.elapsed();
 
     let rounds = STATEMENTS / 4 / CONNECTIONS + 1;

@@ -70,6 +70,11 @@ impl Api {
         self.send(Method::POST, "/users/signin", None, Some(&body)).await
     }
 
+    pub async fn refresh(&self, refresh_token: &str) -> Reply {
+        let body = json!({ "refresh_token": refresh_token });
+        self.send(Method::POST, "/users/token", None, Some(&body)).await
+    }
+
     /// A new user, signed in.
     pub async fn user(&self) -> User {
         let email = fresh_email();
@@ -114,6 +119,12 @@ impl User {
     #[must_use]
     pub fn via(&self, api: &Api) -> Self {
         Self { api: api.clone(), ..self.clone() }
+    }
+
+    /// The same user, in a new session.
+    pub async fn signed_in_again(&self) -> Self {
+        let token = self.api.sign_in(&self.email, PASSWORD).await.expect(200).token();
+        Self { token, ..self.clone() }
     }
 
     /// The account's path, followed by `rest`.
@@ -216,6 +227,12 @@ impl Reply {
     #[track_caller]
     pub fn token(&self) -> String {
         self.body["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// The refresh token from the reply to a sign-in or a refresh.
+    #[track_caller]
+    pub fn refresh_token(&self) -> String {
+        self.body["refresh_token"].as_str().expect("a refresh token").to_owned()
     }
 
     /// The fields that a 422 names.

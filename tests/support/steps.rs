@@ -10,14 +10,17 @@ use tempfile::TempDir;
 
 use crate::database::{TestDatabase, migrations};
 
-/// Gives the last task its status. From here on the functions of 0.2.0 can run.
+/// Gives the last task its status.
 pub const FILLED: &str = "0012_fill_status.sql";
 
-/// The last migration before the contraction.
-pub const EXPANDED: &str = "0019_index_tasks_by_user_and_priority.sql";
+/// The last migration before the contraction. From here on the functions of 0.2.0 can run.
+pub const EXPANDED: &str = "0021_create_sessions.sql";
 
-/// Takes away what 0.1.0 needs.
+/// The first migration that takes away what 0.1.0 needs.
 pub const CONTRACTION: &str = "0020_drop_completed.sql";
+
+/// The last one.
+pub const CONTRACTED: &str = "0023_drop_token_version.sql";
 
 /// A database whose migrations are applied one by one.
 #[derive(Debug)]
@@ -44,10 +47,13 @@ impl Steps {
     }
 
     pub fn of(database: TestDatabase) -> Result<Self> {
-        let mut files: Vec<_> = fs::read_dir(migrations())?.map(|file| Ok(file?.path())).collect::<Result<_>>()?;
+        let mut files = Vec::new();
+        for file in fs::read_dir(migrations())? {
+            let path = file?.path();
+            files.push((fs::read_to_string(&path)?.starts_with("-- contracting"), path));
+        }
         files.sort();
-        files.retain(|file| file.ends_with(CONTRACTION) || *file < migrations().join(CONTRACTION));
-        files.reverse();
+        let files = files.into_iter().rev().map(|(_, path)| path).collect();
         Ok(Self { database, folder: tempfile::tempdir()?, files })
     }
 

@@ -24,7 +24,7 @@ use reqwest::Url;
 use tests::{
     database::{Migrate, TestDatabase, column, direct_url, migrations},
     server::Settings,
-    steps::{CONTRACTION, FILLED, Steps},
+    steps::{CONTRACTION, EXPANDED, Steps},
     workspace::{Route, root, routes, routes_in},
 };
 use tokio::time::sleep;
@@ -168,7 +168,7 @@ async fn rehearse() -> Result<()> {
             rehearsal.live.remove(0);
         }
         rehearsal.migrate().await?;
-        if coming == FILLED {
+        if coming == EXPANDED {
             let settings = Settings::shared().with("DATABASE_URL", &pooled_url(&name, &functions_role(&name))?);
             rehearsal.start(RELEASE, &MEMBERS, &settings, &routes()).await;
             rehearsal.warm_up().await?;

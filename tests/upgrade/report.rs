@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use migrate::RELEASE;
 use sysinfo::{CpuRefreshKind, System};
-use tests::steps::{CONTRACTION, FILLED};
+use tests::steps::{CONTRACTION, EXPANDED};
 
 use crate::{
     first_release::VERSION,
@@ -82,7 +82,7 @@ behind PgBouncer. Everything runs on one machine ({machine}), in development bui
 Release {VERSION} is built from the repository's history, and its own `migrate` makes the schema; its functions log in as
 the owner of the database, as they did. Then `migrate` of {RELEASE} applies one migration after the other, while
 {CLIENTS} clients use every route of the releases that are live, a request at a time and each at one of them by chance.
-{RELEASE} is live from `{FILLED}` on, the last migration that its functions cannot do without.
+{RELEASE} is live from `{EXPANDED}` on, the last migration that its functions cannot do without.
 {VERSION} ends before `{CONTRACTION}`.
 
 A client knows what it has to be answered: every answer is compared with what was acknowledged before, by whichever

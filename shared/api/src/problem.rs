@@ -27,7 +27,9 @@ pub enum Problem {
     TokenMissing,
     #[error("The token is invalid or expired: get another one.")]
     TokenInvalid,
-    #[error("This route requires a refresh token: send it as \"refresh_token\", or as the cookie that signing in has set.")]
+    #[error(
+        "This route requires a refresh token: send it as \"refresh_token\", or as the cookie that signing in has set."
+    )]
     RefreshTokenMissing,
     #[error("The session has ended: sign in again.")]
     SessionEnded,
@@ -243,10 +245,9 @@ impl Problem {
             Self::TokenInvalid | Self::SessionEnded | Self::RefreshTokenReused(_) => {
                 Some("Bearer error=\"invalid_token\"")
             }
-            Self::TokenMissing
-            | Self::RefreshTokenMissing
-            | Self::WrongCredentials(_)
-            | Self::WrongCurrentPassword => Some("Bearer"),
+            Self::TokenMissing | Self::RefreshTokenMissing | Self::WrongCredentials(_) | Self::WrongCurrentPassword => {
+                Some("Bearer")
+            }
             _ => None,
         }
     }

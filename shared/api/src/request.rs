@@ -79,7 +79,11 @@ impl Request {
     /// The value of a cookie (RFC 6265, section 5.4).
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         // The local emulators leave them in the header.
-        let pairs = self.cookies.iter().map(String::as_str).chain(self.header("cookie").into_iter().flat_map(|all| all.split(';')));
+        let pairs = self
+            .cookies
+            .iter()
+            .map(String::as_str)
+            .chain(self.header("cookie").into_iter().flat_map(|all| all.split(';')));
         let mut values = pairs.filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
         values.next()
     }

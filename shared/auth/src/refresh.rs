@@ -120,7 +120,9 @@ mod tests {
     #[test]
     fn any_other_text_is_no_token() {
         let text = token().expose();
-        for other in ["", "a", &text[1..], &format!("{}A", *text), &format!("{}=", *text), &text.replace(&text[..1], "+")] {
+        for other in
+            ["", "a", &text[1..], &format!("{}A", *text), &format!("{}=", *text), &text.replace(&text[..1], "+")]
+        {
             assert!(RefreshToken::parse(other).is_none(), "{other:?}");
         }
     }

@@ -256,8 +256,7 @@ mod tests {
     #[test]
     fn several_keys_verify_and_a_removed_one_stops() {
         let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-        let [by_old, by_new] = [&old, &new]
-            .map(|key| Signer::new(key, policy()).unwrap().issue(&grant()).unwrap());
+        let [by_old, by_new] = [&old, &new].map(|key| Signer::new(key, policy()).unwrap().issue(&grant()).unwrap());
         let both = verifier(&[&old, &new]);
         assert!(both.verify(&by_old.value).is_ok() && both.verify(&by_new.value).is_ok());
         assert_eq!(verifier(&[&new]).verify(&by_old.value), Err(InvalidToken));

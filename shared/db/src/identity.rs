@@ -40,7 +40,10 @@ impl Identity {
     }
 
     /// The caller's parameters, followed by others.
-    pub(crate) fn params<'a>(&'a self, others: &[(&'a (dyn ToSql + Sync), Type)]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    pub(crate) fn params<'a>(
+        &'a self,
+        others: &[(&'a (dyn ToSql + Sync), Type)],
+    ) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
         let proof: (&(dyn ToSql + Sync), Type) = match &self.proof {
             Proof::Session(id) => (id.as_uuid(), Type::UUID),
             Proof::TokenVersion(version) => (&version.0, Type::INT4),

@@ -226,7 +226,10 @@ impl Database {
         }
         let session_ends_in = Duration::try_from_secs_f64(row.try_get("ends_in")?).unwrap_or_default();
         let refresh_token = token.successor(&row.try_get::<_, Vec<u8>>("nonce")?.into());
-        Ok(OpenSession { grant: Grant { user, session: token.session(), token_version, session_ends_in }, refresh_token })
+        Ok(OpenSession {
+            grant: Grant { user, session: token.session(), token_version, session_ends_in },
+            refresh_token,
+        })
     }
 
     /// The caller's sessions, the last used first.

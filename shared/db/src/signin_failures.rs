@@ -266,9 +266,7 @@ impl Database {
 
 fn attempt_state(row: &Row, email: String) -> Result<AttemptState, Error> {
     let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
-        Some(id) => {
-            Some(Account { id: id.into(), password_hash: PasswordHash::new(row.try_get("password_hash")?) })
-        }
+        Some(id) => Some(Account { id: id.into(), password_hash: PasswordHash::new(row.try_get("password_hash")?) }),
         None => None,
     };
     let wait: Option<f64> = row.try_get("wait")?;

@@ -6,6 +6,7 @@ mod address;
 mod costs;
 mod database;
 mod deploy;
+mod end_sessions;
 mod monitor;
 mod prompt;
 mod released;
@@ -64,6 +65,14 @@ enum Cli {
     Sweep {
         #[command(flatten)]
         database: DatabaseAddress,
+    },
+    /// End every session of every account: everybody has to sign in again.
+    EndSessions {
+        #[command(flatten)]
+        database: DatabaseAddress,
+        /// End them without asking.
+        #[arg(long)]
+        yes: bool,
     },
     /// Measure what requests cost, with a running API and its log.
     Costs {
@@ -169,6 +178,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Cli::Secrets(Secrets::Remove { stage, yes }) => secrets::remove(&Store::open(&stage).await?, yes).await,
         Cli::Monitor { database, timeout } => monitor::run(&database.url().await?, Duration::from_secs(timeout)).await,
         Cli::Sweep { database } => sweep::run(&database.url().await?, database::CONNECT_TIMEOUT).await,
+        Cli::EndSessions { database, yes } => {
+            end_sessions::run(&database.url().await?, database::CONNECT_TIMEOUT, yes).await
+        }
         Cli::Costs { api_url, log, template, rounds } => costs::run(&api_url, &log, &template, rounds).await,
     }
 }
