@@ -39,17 +39,20 @@ CREATE INDEX idx_session_networks_user_id ON session_networks (user_id);
 
 CREATE INDEX idx_session_networks_used_at ON session_networks (used_at);
 
--- Makes room for a session: an account has at most 50. Who inserts one holds the lock of the account's row, and this
--- query sees what was committed before it got the lock.
+-- Makes room for a session: an account has at most 50, and none that has expired. Who inserts one holds the lock of
+-- the account's row, and this query sees what was committed before it got the lock.
 CREATE FUNCTION limit_sessions()
 RETURNS TRIGGER AS $$
 BEGIN
     DELETE FROM sessions
-    WHERE id IN (
-        SELECT id FROM sessions
-        WHERE user_id = NEW.user_id AND id <> NEW.id
-        ORDER BY refreshed_at DESC, id
-        OFFSET 49
+    WHERE user_id = NEW.user_id AND id <> NEW.id AND (
+        expires_at <= NEW.created_at
+        OR id IN (
+            SELECT id FROM sessions
+            WHERE user_id = NEW.user_id AND id <> NEW.id
+            ORDER BY refreshed_at DESC, id
+            OFFSET 49
+        )
     );
     RETURN NEW;
 END;

@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
@@ -21,6 +22,9 @@ use tokio::task::JoinHandle;
 
 /// The page size of the lists between the writes.
 const PAGE: usize = 10;
+
+/// A refresh token can be used again for a minute; less the time that a clock may be off.
+const RETRIES: Duration = Duration::from_secs(50);
 
 /// Of all clients together.
 #[derive(Debug, Default)]
@@ -137,9 +141,17 @@ impl History {
     }
 }
 
+/// A client's refresh token.
+struct RefreshToken {
+    text: String,
+    /// When it was first used without an answer. The database may have replaced it.
+    used: Option<Instant>,
+}
+
 /// One user, who sends one request after the other.
 pub(crate) struct Client {
     user: User,
+    refresh_token: RefreshToken,
     email: History,
     tasks: BTreeMap<usize, Task>,
     /// Further accounts of this client, by their addresses.
@@ -156,10 +168,16 @@ struct Task {
 
 impl Client {
     pub(crate) async fn sign_up(api: &Api, count: usize) -> Vec<Self> {
-        let users = join_all((0..count).map(|_| api.user())).await;
-        let client = |user: User| Self {
+        let users = join_all((0..count).map(async |_| {
+            let user = api.user().await;
+            let session = api.sign_in(&user.email, PASSWORD).await.expect(200);
+            (User { token: session.token(), ..user }, session.refresh_token())
+        }))
+        .await;
+        let client = |(user, text): (User, String)| Self {
             email: History { possible: vec![Some(user.email.clone())], replaced: Vec::new() },
             user,
+            refresh_token: RefreshToken { text, used: None },
             tasks: BTreeMap::new(),
             accounts: BTreeMap::new(),
             anomalies: Anomalies::default(),
@@ -185,6 +203,9 @@ impl Client {
             }
             if number.is_multiple_of(4) {
                 self.delete(number / 2, &counters).await;
+            }
+            if number % 6 == 5 {
+                self.refresh(&counters).await;
             }
             // Less often, as bcrypt is slow.
             match number % 24 {
@@ -220,6 +241,45 @@ impl Client {
             }
         }
         self.tasks.insert(number, task);
+    }
+
+    /// Refreshes the session, twice with the same token, as if the first answer was lost. No retry within a minute may end
+    /// the session, nor give another successor.
+    async fn refresh(&mut self, counters: &Counters) {
+        let RefreshToken { text, used } = &mut self.refresh_token;
+        let begun = *used.get_or_insert_with(Instant::now);
+        let mut successor = None;
+        for _ in 0..2 {
+            let request = self.user.api.request(Method::POST, "/users/token");
+            let Some(reply) = counters.send(request.json(&json!({ "refresh_token": text }))).await else { continue };
+            if reply.status != 200 {
+                // A machine that is slower than a minute proves nothing.
+                if begun.elapsed() < RETRIES {
+                    self.unexpected.push(format!("a refresh, begun {:?} ago, got {reply:?}", begun.elapsed()));
+                }
+                return self.sign_in_again(counters).await;
+            }
+            let token = reply.refresh_token();
+            if successor.as_ref().is_some_and(|known| *known != token) && begun.elapsed() < RETRIES {
+                self.unexpected.push("one refresh token got two successors".to_owned());
+            }
+            self.user.token = reply.token();
+            successor = Some(token);
+        }
+        if let Some(text) = successor {
+            self.refresh_token = RefreshToken { text, used: None };
+        }
+    }
+
+    async fn sign_in_again(&mut self, counters: &Counters) {
+        for email in self.email.possible.iter().flatten() {
+            let credentials = json!({"email": email, "password": PASSWORD});
+            let request = self.user.api.request(Method::POST, "/users/signin").json(&credentials);
+            if let Some(session) = counters.send(request).await.filter(|reply| reply.status == 200) {
+                self.user.token = session.token();
+                self.refresh_token = RefreshToken { text: session.refresh_token(), used: None };
+            }
+        }
     }
 
     /// Changes the account's e-mail address, twice.

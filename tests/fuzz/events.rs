@@ -35,18 +35,20 @@ struct Input<'a> {
     headers: Vec<(&'a str, Scalar<'a>)>,
     query: &'a str,
     body: Body<'a>,
+    cookies: Vec<&'a str>,
     /// Members of the event, each by its place in [`MEMBERS`], and what stands there instead.
     replaced: Vec<(u8, Scalar<'a>)>,
 }
 
 /// The members of the event, by JSON pointer (RFC 6901).
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "",
     "/routeKey",
     "/rawPath",
     "/rawQueryString",
     "/headers",
     "/headers/content-type",
+    "/cookies",
     "/pathParameters",
     "/pathParameters/user_id",
     "/pathParameters/task_id",
@@ -84,6 +86,8 @@ enum Body<'a> {
 #[derive(Arbitrary, Debug)]
 enum Field {
     Email,
+    Cookie,
+    RefreshToken,
     Title,
     Description,
     Completed,
@@ -161,7 +165,7 @@ fn event(input: &Input<'_>, session: &Session) -> Value {
     };
     let mut event = json!({
         "version": "2.0", "routeKey": "$default", "rawPath": "/users", "rawQueryString": input.query,
-        "headers": headers, "pathParameters": path, "body": body,
+        "headers": headers, "cookies": input.cookies, "pathParameters": path, "body": body,
         "isBase64Encoded": matches!(input.body, Body::Base64(_)),
         "requestContext": {"requestId": "fuzz", "http": {"method": "POST", "sourceIp": "192.0.2.1"}},
     });
@@ -176,6 +180,8 @@ fn event(input: &Input<'_>, session: &Session) -> Value {
 fn member((field, value): &(Field, Scalar<'_>)) -> (String, Value) {
     let name = match field {
         Field::Email => "email",
+        Field::Cookie => "cookie",
+        Field::RefreshToken => "refresh_token",
         Field::Title => "title",
         Field::Description => "description",
         Field::Completed => "completed",

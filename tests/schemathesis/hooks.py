@@ -132,10 +132,11 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Continues as a new user after the account was deleted, or its password changed."""
-    if case.path == "/users/{user_id}" and case.method in ("PUT", "PATCH", "DELETE") and 200 <= response.status_code < 300:
-        if case.method == "DELETE" or "password" in case.body:
-            USERS.replace(case.path_parameters["user_id"])
+    """Continues as a new user after the account was deleted, its password changed or a session ended."""
+    if response.status_code >= 300 or "{task_id}" in case.path or "{user_id}" not in case.path:
+        return
+    if case.method == "DELETE" or (case.method in ("PUT", "PATCH") and "password" in case.body):
+        USERS.replace(case.path_parameters["user_id"])
 
 
 @schemathesis.hook

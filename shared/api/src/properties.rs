@@ -1,6 +1,6 @@
 //! Properties that hold for any event.
 
-use auth::{PublicKeys, SigningKey, TokenLifetime, TokenPolicy, Verifier};
+use auth::{PublicKeys, RefreshToken, SigningKey, TokenLifetime, TokenPolicy, Verifier};
 use domain::{Email, Password, PasswordAttempt, TaskId, Title, UserId};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
@@ -63,6 +63,8 @@ fn known_word() -> impl Strategy<Value = String> {
         "application/json",
         "user_id",
         "task_id",
+        "refresh_token",
+        "task-api=x",
         "limit=1",
         "status=pending,completed&priority=1,2&tag=home,A&q=a+b",
         "due_after=2026-03-01T17:00:00Z&sort=-due_date",
@@ -81,11 +83,12 @@ fn replacement() -> impl Strategy<Value = Value> {
 }
 
 /// Members of an event, by JSON pointer (RFC 6901).
-const MEMBERS: [&str; 12] = [
+const MEMBERS: [&str; 13] = [
     "/rawPath",
     "/rawQueryString",
     "/headers",
     "/headers/content-type",
+    "/cookies",
     "/pathParameters",
     "/pathParameters/user_id",
     "/body",
@@ -107,7 +110,7 @@ fn any_event() -> impl Strategy<Value = Value> {
             let mut event = json!({
                 "version": "2.0", "rawPath": path, "rawQueryString": query, "body": body, "isBase64Encoded": base64,
                 "pathParameters": {"user_id": id, "task_id": "6f1c3b1e-5f5a-4b57-9d2e-3c1d2b0a9f00"},
-                "headers": {"content-type": "application/json"},
+                "headers": {"content-type": "application/json"}, "cookies": ["task-api=x"],
                 "requestContext": {"requestId": "r", "http": {"method": "PUT", "sourceIp": "192.0.2.1"}},
             });
             for (name, value) in headers {
@@ -135,6 +138,10 @@ async fn parse_all(verifier: &Verifier, request: &Request) -> Result<Response, P
         request.idempotency_key().map(drop),
         request.if_match().map(drop),
         request.if_none_match().map(drop),
+        request
+            .json(optional::<Option<RefreshToken>>("refresh_token"))
+            .and_then(|token| request.refresh_token(token))
+            .map(drop),
         request.json((required::<Email>("email"), required::<Password>("password"))).map(drop),
         request.json((required::<Title>("title"), TaskFields)).map(drop),
         request

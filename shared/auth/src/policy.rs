@@ -10,7 +10,7 @@ pub struct TokenPolicy {
     pub lifetime: TokenLifetime,
 }
 
-/// How long a token is accepted: 1 s to a day, because a single token cannot be revoked.
+/// How long a token is accepted: 1 s to a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenLifetime(Duration);
 
