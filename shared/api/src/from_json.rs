@@ -1,7 +1,7 @@
 //! The types of fields, from JSON.
 
 use domain::{
-    Description, Email, Password, PasswordAttempt, Priority, Status, Tags, Timestamp, Title, ValidationError,
+    ChosenPassword, Description, Email, PasswordAttempt, Priority, Status, Tags, Timestamp, Title, ValidationError,
 };
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ from_json_string! {
     Email: |text: String| Email::parse(&text),
     Title: |text: String| Title::parse(&text),
     Description: Description::parse,
-    Password: Password::parse,
+    ChosenPassword: ChosenPassword::parse,
     PasswordAttempt: PasswordAttempt::parse,
     Status: |text: String| Status::parse(&text),
     Timestamp: |text: String| Timestamp::parse(&text)

@@ -38,7 +38,7 @@ pub(crate) struct AttemptState {
     pub(crate) account: Option<Account>,
     /// The time to wait before the next attempt.
     pub(crate) throttled_for: Option<Duration>,
-    email: String,
+    pub(crate) email: Email,
     client: ClientAddress,
     /// Whether the attempt has been counted as a failure already.
     counted: bool,
@@ -168,7 +168,7 @@ impl Database {
     pub(crate) async fn signin_state(&self, email: &Email, client: &ClientAddress) -> Result<AttemptState, Error> {
         let sql = attempt_state!("email = $2", "$2", "$3");
         let (row, _) = self.write(sql, &[(&email.as_str(), Type::TEXT), (&client.as_str(), Type::TEXT)]).await?;
-        attempt_state(&row, email.as_str(), client)
+        attempt_state(&row, email.clone(), client)
     }
 
     /// Finds the caller's account. Counts the attempt unless it is the first.
@@ -186,7 +186,8 @@ impl Database {
             &[(user.as_uuid(), Type::UUID), (&version, Type::INT4), (&client.as_str(), Type::TEXT)];
         let (row, _) = self.write(sql, params).await?;
         let email = row.try_get::<_, Option<String>>("email")?.ok_or(Error::TokenRevoked)?;
-        attempt_state(&row, &email, client)
+        let email = Email::parse(&email).map_err(|_| Error::unexpected("address"))?;
+        attempt_state(&row, email, client)
     }
 
     /// Counts the failure, unless it was counted before.
@@ -201,7 +202,7 @@ impl Database {
             count_failure!("counts WHERE statement_timestamp() < $1"),
             ") SELECT statement_timestamp() AS clock"
         );
-        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.as_str(), Type::TEXT)]).await.map(drop)
+        self.write(sql, &[(&state.email.as_str(), Type::TEXT), (&state.client.as_str(), Type::TEXT)]).await.map(drop)
     }
 
     /// Deletes the address's failures from this client and from anywhere, if there were any.
@@ -222,11 +223,11 @@ impl Database {
                 )
             ) SELECT statement_timestamp() AS clock"
         );
-        self.write(sql, &[(&state.email, Type::TEXT), (&state.client.as_str(), Type::TEXT)]).await.map(drop)
+        self.write(sql, &[(&state.email.as_str(), Type::TEXT), (&state.client.as_str(), Type::TEXT)]).await.map(drop)
     }
 }
 
-fn attempt_state(row: &Row, email: &str, client: &ClientAddress) -> Result<AttemptState, Error> {
+fn attempt_state(row: &Row, email: Email, client: &ClientAddress) -> Result<AttemptState, Error> {
     let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
         Some(id) => Some(Account {
             id: id.into(),
@@ -238,5 +239,5 @@ fn attempt_state(row: &Row, email: &str, client: &ClientAddress) -> Result<Attem
     let wait: Option<f64> = row.try_get("wait")?;
     let throttled_for = wait.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64);
     let counted = row.try_get("has_failures")? && throttled_for.is_none();
-    Ok(AttemptState { account, throttled_for, email: email.to_owned(), client: client.clone(), counted })
+    Ok(AttemptState { account, throttled_for, email, client: client.clone(), counted })
 }
