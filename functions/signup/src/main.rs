@@ -1,7 +1,7 @@
 //! `POST /users/signup`: create an account.
 
-use api::{Problem, Public, Request, Response, SecurityEvent, created, required};
-use domain::{Email, Password, UserId};
+use api::{NewAccount, Problem, Public, Request, Response, SecurityEvent, created};
+use domain::UserId;
 use serde_json::json;
 
 #[tokio::main]
@@ -11,7 +11,7 @@ async fn main() -> Result<(), api::Error> {
 
 /// 201 with the account; 409 when the address has one already.
 async fn handle(state: &Public, request: &Request) -> Result<Response, Problem> {
-    let (email, password) = request.json((required::<Email>("email"), required::<Password>("password")))?; // 400, 413, 415, 422
+    let (email, password) = request.json(NewAccount)?; // 400, 413, 415, 422
     let hash = auth::hash_password(password).await;
     let user = state.db.create_user(UserId::random(), &email, &hash).await?; // 409, 503
     request.record_user(user.id);

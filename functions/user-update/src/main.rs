@@ -1,8 +1,8 @@
 //! `PUT /users/{user_id}`: change the caller's address or password, given the current password.
 //! `PATCH /users/{user_id}`: the same.
 
-use api::{Authenticated, Problem, Request, Response, SecurityEvent, ok, optional, required};
-use domain::{Email, Password, PasswordAttempt, UserChanges};
+use api::{AccountChanges, Authenticated, Problem, Request, Response, SecurityEvent, ok, required};
+use domain::{PasswordAttempt, UserChanges};
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
@@ -15,11 +15,8 @@ async fn main() -> Result<(), api::Error> {
 /// A new password revokes every token of the account, the caller's included.
 async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Problem> {
     let caller = state.caller(request)?; // 401, 400, 403
-    let (current, email, password) = request.json((
-        required::<PasswordAttempt>("current_password"),
-        optional::<Email>("email"),
-        optional::<Password>("password"),
-    ))?; // 400, 413, 415, 422
+    let (current, (email, password)) =
+        request.json((required::<PasswordAttempt>("current_password"), AccountChanges))?; // 400, 413, 415, 422
     let event = match (&email, &password) {
         (None, None) => return Err(Problem::unprocessable_body("must change the email or the password")), // 422
         (Some(_), None) => SecurityEvent::EmailChanged,
@@ -27,9 +24,10 @@ async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Pr
         (Some(_), Some(_)) => SecurityEvent::EmailAndPasswordChanged,
     };
     let reauthenticated = state.db.reauthenticate(caller, current).await?; // 401, 429, 503
-    let password_hash = match password {
-        Some(password) => Some(auth::hash_password(password).await),
-        None => None,
+    let password_hash = match password.map(|chosen| chosen.for_account(reauthenticated.email())).transpose() {
+        Ok(None) => None,
+        Ok(Some(password)) => Some(auth::hash_password(password).await),
+        Err(rule) => return Err(Problem::invalid_field("password", rule)), // 422
     };
     let user = state.db.update_user(reauthenticated, &UserChanges { email, password_hash }).await?; // 401, 409, 503
     request.record_event(event);

@@ -2,7 +2,7 @@
 
 use auth::RefreshToken;
 use domain::{
-    Description, Email, Password, PasswordAttempt, Priority, Status, Tags, Timestamp, Title, ValidationError,
+    ChosenPassword, Description, Email, PasswordAttempt, Priority, Status, Tags, Timestamp, Title, ValidationError,
 };
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ from_json_string! {
     Email: |text: String| Email::parse(&text),
     Title: |text: String| Title::parse(&text),
     Description: Description::parse,
-    Password: Password::parse,
+    ChosenPassword: ChosenPassword::parse,
     PasswordAttempt: PasswordAttempt::parse,
     Status: |text: String| Status::parse(&text),
     Timestamp: |text: String| Timestamp::parse(&text)

@@ -17,6 +17,7 @@
 //! database, [`Authenticated`] verifies tokens as well, only [`TokenIssuer`] has the key that signs them, [`Keys`] has the
 //! public keys alone, and [`Static`], for [`Files`], nothing.
 
+mod account_fields;
 mod config;
 mod cursor;
 mod error;
@@ -45,6 +46,7 @@ mod state;
 mod task_fields;
 mod task_query;
 
+pub use account_fields::{AccountChanges, NewAccount};
 pub use error::Error;
 pub use etag::{EntityTag, EntityTags, unless_known, with_etag};
 pub use fields::{Field, Fields, nullable, optional, required};

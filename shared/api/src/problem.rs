@@ -199,7 +199,8 @@ impl Problem {
         self.kind().1
     }
 
-    fn invalid_field(field: &'static str, rule: ValidationError) -> Self {
+    /// A field breaks a rule.
+    pub fn invalid_field(field: &'static str, rule: ValidationError) -> Self {
         Self::Unprocessable(vec![FieldError { field, detail: rule.to_string() }])
     }
 

@@ -1,14 +1,14 @@
 //! Properties that hold for any event.
 
-use auth::{PublicKeys, RefreshToken, SigningKey, TokenLifetime, TokenPolicy, Verifier};
-use domain::{Email, Password, PasswordAttempt, TaskId, Title, UserId};
+use auth::{PublicKeys, SigningKey, TokenLifetime, TokenPolicy, Verifier};
+use domain::{PasswordAttempt, TaskId, Title, UserId};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use crate::{
-    Problem, Request, Response, TaskFields, TaskQuery,
+    AccountChanges, NewAccount, Problem, Request, Response, TaskFields, TaskQuery,
     cursor::{decode_cursor, encode_cursor},
-    invoke, no_content, optional, required,
+    invoke, no_content, required,
 };
 
 /// Any JSON, some of it made of words that the API uses.
@@ -138,19 +138,10 @@ async fn parse_all(verifier: &Verifier, request: &Request) -> Result<Response, P
         request.idempotency_key().map(drop),
         request.if_match().map(drop),
         request.if_none_match().map(drop),
-        request
-            .json(optional::<Option<RefreshToken>>("refresh_token"))
-            .and_then(|token| request.refresh_token(token))
-            .map(drop),
-        request.json((required::<Email>("email"), required::<Password>("password"))).map(drop),
+        request.json(optional("refresh_token")).and_then(|token| request.refresh_token(token)).map(drop),
+        request.json(NewAccount).map(drop),
         request.json((required::<Title>("title"), TaskFields)).map(drop),
-        request
-            .json((
-                required::<PasswordAttempt>("current_password"),
-                optional::<Email>("email"),
-                optional::<bool>("completed"),
-            ))
-            .map(drop),
+        request.json((required::<PasswordAttempt>("current_password"), AccountChanges)).map(drop),
     ];
     match outcomes.into_iter().find_map(Result::err) {
         Some(problem) => Err(problem),

@@ -1,4 +1,4 @@
-use domain::{Password, PasswordAttempt, PasswordHash};
+use domain::{NewPassword, Password, PasswordAttempt, PasswordHash};
 
 /// 2^12 rounds.
 const COST: u32 = 12;
@@ -8,7 +8,7 @@ const COST: u32 = 12;
 const DUMMY_HASH: &str = "$2b$12$C6UzMDM.H6dfI/f/IKcEeO7ZPZ8Rgrj0y8MP.lHqOTzGDDyBXpVVm";
 
 /// Hashes a new password: 0.3 s of work, off the async threads.
-pub async fn hash_password(password: Password) -> PasswordHash {
+pub async fn hash_password(password: NewPassword) -> PasswordHash {
     run_blocking(move || match bcrypt::hash(password.expose(), COST) {
         Ok(hash) => PasswordHash::new(hash),
         Err(error) => unreachable!("bcrypt refuses only a cost out of range: {error}"),
@@ -38,10 +38,13 @@ async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 #[cfg(test)]
 mod tests {
+    use domain::{ChosenPassword, Email};
+
     use super::*;
 
-    fn password(text: &str) -> Password {
-        Password::parse(text.to_owned()).unwrap()
+    fn password(text: &str) -> NewPassword {
+        let address = Email::parse("ada@example.com").unwrap();
+        ChosenPassword::parse(text.to_owned()).unwrap().for_account(&address).unwrap()
     }
 
     fn attempt(text: &str) -> PasswordAttempt {

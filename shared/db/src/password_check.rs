@@ -13,10 +13,16 @@ use crate::{
 #[derive(Debug)]
 pub struct Reauthenticated {
     caller: Caller,
+    email: Email,
     password_hash: PasswordHash,
 }
 
 impl Reauthenticated {
+    /// The account's address.
+    pub fn email(&self) -> &Email {
+        &self.email
+    }
+
     pub(crate) fn caller(&self) -> Caller {
         self.caller
     }
@@ -53,7 +59,7 @@ impl Database {
         let attempt = self.reauthentication_state(caller).await?;
         let account = self.check_password(&attempt, password).await?.ok_or(Error::WrongCurrentPassword)?;
         self.delete_signin_failures(&attempt).await?;
-        Ok(Reauthenticated { caller, password_hash: account.password_hash.clone() })
+        Ok(Reauthenticated { caller, email: attempt.email.clone(), password_hash: account.password_hash.clone() })
     }
 
     /// The account, if the password is its own. An attempt that is not throttled takes exactly one bcrypt verification; a

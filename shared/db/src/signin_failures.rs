@@ -42,7 +42,7 @@ pub(crate) struct AttemptState {
     pub(crate) account: Option<Account>,
     /// The time to wait before the next attempt.
     pub(crate) throttled_for: Option<Duration>,
-    email: String,
+    pub(crate) email: Email,
     /// What its failure is counted by.
     keys: Vec<Vec<u8>>,
     /// Whether the attempt has been counted as a failure already.
@@ -216,7 +216,7 @@ impl Database {
             )
         );
         let (row, _) = self.write(&sql, &[(&email.as_str(), Type::TEXT), (&client.as_str(), Type::TEXT)]).await?;
-        attempt_state(&row, email.as_str().to_owned())
+        attempt_state(&row, email.clone())
     }
 
     /// Finds the caller's account. Counts the attempt unless it is the first.
@@ -234,7 +234,7 @@ impl Database {
         let key = caller.session().map_or_else(|| format!("user {}", caller.user()), |id| format!("session {id}"));
         let (row, _) = self.write(&sql, &identity.params(&[(&key, Type::TEXT)])).await?;
         let email = row.try_get::<_, Option<String>>("email")?.ok_or(Error::SessionEnded)?;
-        attempt_state(&row, email)
+        attempt_state(&row, Email::parse(&email).map_err(|_| Error::unexpected("address"))?)
     }
 
     /// Counts the failure, unless it was counted before.
@@ -247,7 +247,7 @@ impl Database {
             count_failure!("$2", "unnest($3) AS key WHERE statement_timestamp() < $1"),
             ") SELECT statement_timestamp() AS clock"
         );
-        self.write(sql, &[(&state.email, Type::TEXT), (&state.keys, Type::BYTEA_ARRAY)]).await.map(drop)
+        self.write(sql, &[(&state.email.as_str(), Type::TEXT), (&state.keys, Type::BYTEA_ARRAY)]).await.map(drop)
     }
 
     /// Deletes what the attempt was counted by, if there were failures.
@@ -264,7 +264,7 @@ impl Database {
     }
 }
 
-fn attempt_state(row: &Row, email: String) -> Result<AttemptState, Error> {
+fn attempt_state(row: &Row, email: Email) -> Result<AttemptState, Error> {
     let account = match row.try_get::<_, Option<uuid::Uuid>>("id")? {
         Some(id) => Some(Account { id: id.into(), password_hash: PasswordHash::new(row.try_get("password_hash")?) }),
         None => None,

@@ -1,12 +1,13 @@
 //! What a user, a task, an e-mail address or a title *is*. The lowest layer: no I/O, no HTTP, no SQL.
 //!
-//! Client input is parsed once, at the edge. [`Email`], [`Title`], [`Description`], [`Priority`], [`Tags`], [`Password`],
-//! [`SearchWords`] and [`PageSize`] have private fields and one fallible constructor, so each value obeys the rules of the
-//! HTTP contract and of the table constraint behind it. [`Task`], [`User`], [`Session`], [`Page`] and [`Summary`] are plain
-//! records of what the database returned.
+//! Client input is parsed once, at the edge. [`Email`], [`Title`], [`Description`], [`Priority`], [`Tags`],
+//! [`ChosenPassword`], [`SearchWords`] and [`PageSize`] have private fields and one fallible constructor, so each value obeys
+//! the rules of the HTTP contract and of the table constraint behind it. [`Task`], [`User`], [`Session`], [`Page`] and
+//! [`Summary`] are plain records of what the database returned.
 
 mod email;
 mod id;
+mod new_password;
 mod number;
 mod page;
 mod password;
@@ -24,6 +25,7 @@ mod user;
 
 pub use email::Email;
 pub use id::{SessionId, TaskId, UserId};
+pub use new_password::{ChosenPassword, NewPassword};
 pub use number::whole_number;
 pub use page::{Page, PageRequest, PageSize, Position, Sort, SortKey, TaskFilter};
 pub use password::{Password, PasswordAttempt, PasswordHash};
@@ -57,6 +59,12 @@ pub enum ValidationError {
     /// See [`Password::MAX_BYTES`].
     #[error("must be at most {} bytes long in UTF-8", Password::MAX_BYTES)]
     PasswordTooLong,
+    /// See [`ChosenPassword`].
+    #[error("must not be one of the most used passwords")]
+    PasswordCommon,
+    /// See [`ChosenPassword::for_account`].
+    #[error("must not be the e-mail address")]
+    PasswordIsEmail,
     /// Empty after trimming.
     #[error("must not be empty")]
     TitleEmpty,

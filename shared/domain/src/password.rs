@@ -17,7 +17,7 @@ impl Password {
     ///
     /// # Errors
     /// [`ValidationError::Nul`], [`ValidationError::PasswordTooShort`], [`ValidationError::PasswordTooLong`].
-    pub fn parse(text: String) -> Result<Self, ValidationError> {
+    pub(crate) fn parse(text: String) -> Result<Self, ValidationError> {
         let text = Zeroizing::new(text);
         without_nul(&text)?;
         if text.chars().count() < Self::MIN_CHARS {
