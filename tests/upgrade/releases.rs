@@ -86,6 +86,7 @@ impl Release {
     /// Sends a request. `None` when there is no answer, or a 5xx.
     pub(crate) async fn send(&self, account: &Account, call: Call<'_>) -> Option<Reply> {
         let path = call.path.replace("{user_id}", &account.id).replace("{task_id}", call.task);
+        let path = path.replace("{session_id}", "current");
         let path = path.replace("/web/{asset}", "/web/web.js").replace("/docs/{asset}", "/docs/docs.js");
         let method = Method::from_bytes(call.method.as_bytes()).expect("a method");
         let mut request = self.api.request(method, &format!("{path}{}", call.query));

@@ -23,6 +23,7 @@ use crate::releases::{Account, Call, Release};
 const TASKS: &str = "/users/{user_id}/tasks";
 const TASK: &str = "/users/{user_id}/tasks/{task_id}";
 const USER: &str = "/users/{user_id}";
+const SESSIONS: &str = "/users/{user_id}/sessions";
 
 const STATUSES: [&str; 3] = ["pending", "in_progress", "completed"];
 
@@ -146,6 +147,7 @@ impl Client {
             0 => self.read_account().await,
             8 => self.create_and_delete_account().await,
             16 => self.change_email().await,
+            20 => self.use_sessions().await,
             24 => self.read_files().await,
             _ => {}
         }
@@ -331,21 +333,63 @@ impl Client {
         }
     }
 
+    /// Goes on in another session of the newer release, whose tokens hold at both, and ends a third one.
+    async fn use_sessions(&mut self) {
+        let Some(newer) = self.newer_release() else { return };
+        let credentials = json!({"email": self.account.email, "password": PASSWORD});
+        let sign_in = || Call { method: "POST", path: "/users/signin", body: Some(credentials.clone()), ..Call::default() };
+        let Some(ended) = self.send(200, &newer, sign_in()).await else { return };
+        let Some(session) = self.send(200, &newer, sign_in()).await else { return };
+        let body = Some(json!({"refresh_token": session.refresh_token()}));
+        let refresh = Call { method: "POST", path: "/users/token", body, ..Call::default() };
+        let Some(session) = self.send(200, &newer, refresh).await else { return };
+        self.account.token = session.token();
+
+        let other = Account { token: ended.token(), ..self.account.clone() };
+        let path = "/users/{user_id}/sessions/{session_id}";
+        let reply = newer.send(&other, Call { method: "DELETE", path, ..Call::default() }).await;
+        if self.expect(204, path, &newer, reply).is_none() {
+            return;
+        }
+        let list = Call { method: "GET", path: SESSIONS, ..Call::default() };
+        let Some(reply) = self.send(200, &newer, list).await else { return };
+        let ids: Vec<_> = reply.body.as_array().into_iter().flatten().map(|session| &session["id"]).collect();
+        if !ids.contains(&&session.body["session_id"]) || ids.contains(&&ended.body["session_id"]) {
+            self.findings.push(format!("sessions {ids:?} are left"));
+        }
+    }
+
     /// Signs up and in, each maybe at another release.
     async fn new_account(&mut self) -> Option<Account> {
         let email = fresh_email();
         let body = Some(json!({"email": email, "password": PASSWORD}));
         let release = self.release();
-        let call = Call { method: "POST", path: "/users/signup", body: body.clone(), ..Call::default() };
+        let call = Call { method: "POST", path: "/users/signup", body, ..Call::default() };
         let id = self.send(201, &release, call).await?.body["id"].as_str()?.to_owned();
-        let release = self.release();
-        let call = Call { method: "POST", path: "/users/signin", body, ..Call::default() };
-        let token = self.send(200, &release, call).await?.body["token"].as_str()?.to_owned();
+        let token = self.sign_in(&email).await?;
         Some(Account { id, email, token })
     }
 
+    /// Signs in, maybe at another release than the last time.
+    async fn sign_in(&mut self, email: &str) -> Option<String> {
+        let release = self.release();
+        let body = Some(json!({"email": email, "password": PASSWORD}));
+        let call = Call { method: "POST", path: "/users/signin", body, ..Call::default() };
+        Some(self.send(200, &release, call).await?.body["token"].as_str()?.to_owned())
+    }
+
     async fn create_and_delete_account(&mut self) {
-        let Some(other) = self.new_account().await else { return };
+        let Some(mut other) = self.new_account().await else { return };
+        // The token may be of either release.
+        if let Some(newer) = self.newer_release().filter(|_| self.rounds.is_multiple_of(2)) {
+            let reply = newer.send(&other, Call { method: "DELETE", path: SESSIONS, ..Call::default() }).await;
+            self.expect(204, SESSIONS, &newer, reply);
+            let release = self.release();
+            let reply = release.send(&other, Call { method: "GET", path: TASKS, ..Call::default() }).await;
+            self.expect(401, "a session that has ended", &release, reply);
+            let Some(token) = self.sign_in(&other.email).await else { return };
+            other.token = token;
+        }
         for (status, method, path, body) in
             [(201, "POST", TASKS, Some(json!({"title": "The only one"}))), (204, "DELETE", USER, None)]
         {
