@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use auth::{RefreshToken, Signer};
-use cookie::{Cookie, SameSite};
 use db::OpenSession;
 use lambda_http::http::{HeaderValue, header::SET_COOKIE};
 use serde_json::json;
@@ -84,14 +83,10 @@ fn cookie_name(request: &Request) -> String {
 
 /// The path is `/`, because the function cannot know what base path a proxy has removed.
 fn with_cookie(mut response: Response, request: &Request, value: &str, max_age: Duration) -> Response {
-    let cookie = Cookie::build((cookie_name(request), value))
-        .http_only(true)
-        .secure(true)
-        .same_site(SameSite::Strict)
-        .path("/")
-        .max_age(cookie::time::Duration::seconds(max_age.as_secs().try_into().unwrap_or(i64::MAX)));
-    // Made of ASCII, so always a valid header value.
-    if let Ok(cookie) = HeaderValue::from_str(&cookie.to_string()) {
+    let (name, seconds) = (cookie_name(request), max_age.as_secs());
+    let cookie = format!("{name}={value}; HttpOnly; Secure; SameSite=Strict; Path=/; Max-Age={seconds}");
+    // A word, digits and base64url, so always a valid header value.
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
@@ -108,11 +103,11 @@ mod tests {
         let response = with_cookie(no_content(), &request, "x", Duration::from_secs(60));
         assert_eq!(
             response.headers()[SET_COOKIE],
-            "task-api-9000=x; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=60"
+            "task-api-9000=x; HttpOnly; Secure; SameSite=Strict; Path=/; Max-Age=60"
         );
         assert_eq!(
             without_cookie(no_content(), &request).headers()[SET_COOKIE],
-            "task-api-9000=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0"
+            "task-api-9000=; HttpOnly; Secure; SameSite=Strict; Path=/; Max-Age=0"
         );
     }
 
