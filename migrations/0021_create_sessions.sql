@@ -99,7 +99,9 @@ EXECUTE FUNCTION move_token_version_with_password();
 CREATE FUNCTION end_sessions(owner UUID)
 RETURNS VOID AS $$
 BEGIN
+    PERFORM set_config('task_api.keep_updated_at', 'on', true);
     UPDATE users SET token_version = token_version + 1 WHERE id = owner;
+    PERFORM set_config('task_api.keep_updated_at', 'off', true);
     DELETE FROM sessions WHERE user_id = owner;
 END;
-$$ LANGUAGE plpgsql SET task_api.keep_updated_at = 'on';
+$$ LANGUAGE plpgsql;

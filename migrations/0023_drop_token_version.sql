@@ -6,7 +6,6 @@ SET LOCAL lock_timeout = '500ms';
 DROP TRIGGER move_token_version_with_password ON users;
 DROP FUNCTION move_token_version_with_password();
 
--- This replaces all of the function, its setting too.
 CREATE OR REPLACE FUNCTION end_sessions(owner UUID)
 RETURNS VOID AS $$
 BEGIN

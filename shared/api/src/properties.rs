@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     AccountChanges, NewAccount, Problem, Request, Response, TaskFields, TaskQuery,
     cursor::{decode_cursor, encode_cursor},
-    invoke, no_content, required,
+    invoke, no_content, optional, required,
 };
 
 /// Any JSON, some of it made of words that the API uses.
