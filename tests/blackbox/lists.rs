@@ -146,6 +146,7 @@ async fn a_search_finds_every_word_whatever_its_case() {
         ("  mIlK   LITRES ", vec!["Buy MILK"]),
         ("buy milk 2 litres not", vec!["Buy MILK"]),
         ("milk shake", vec!["milk"]),
+        ("mil\u{212A}", vec!["milk", "Buy MILK"]),
         ("kshake", vec![]),
         ("ärger éclair", vec!["Ärger mit ÉCLAIR"]),
         ("ÄRGER", vec!["Ärger mit ÉCLAIR"]),
