@@ -1,8 +1,10 @@
 -- $TASKS tasks of 100,000 users, as they pile up over the years: everybody's among each other's. User 0 has every tenth of
 -- them, from before there was a limit; user 1 has every thousandth, which is the limit; the others share the rest.
--- Two tasks in five are completed, but only ten of user 0; half have a due date, half a priority, most have tags.
+-- Two tasks in five are completed, but only ten of user 0; half have a due date, half a priority, most have tags. They were
+-- changed within six weeks, and a tenth of each page is free, as changes leave it.
 SET session_replication_role = replica;
 TRUNCATE users, tags CASCADE;
+ALTER TABLE tasks SET (fillfactor = 90);
 
 INSERT INTO users (id, email, password_hash)
 SELECT ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'bench-' || n || '@example.com', repeat('x', 60)
@@ -14,7 +16,7 @@ SELECT md5('task ' || i)::uuid, ('00000000-0000-4000-8000-' || lpad(owner::text,
        CASE WHEN h % 3 = 0 THEN repeat('Some words about it. ', 1 + h % 9) END,
        done, CASE WHEN done THEN 'completed' WHEN h % 10 = 9 THEN 'in_progress' ELSE 'pending' END,
        CASE WHEN h % 200 = 0 THEN 1 WHEN h % 2 = 0 THEN 2 + h % 3 END,
-       CASE WHEN h % 4 < 2 THEN at + (h % 90) * interval '1 day' END, at, at
+       CASE WHEN h % 4 < 2 THEN at + (h % 90) * interval '1 day' END, at, at + (h % 1000) * interval '1 hour'
 FROM (
     SELECT i, h, at, owner, CASE WHEN owner = 0 THEN i % ($TASKS / 10) = 0 ELSE h % 5 < 2 END AS done
     FROM (
@@ -34,3 +36,5 @@ JOIN tags ON CASE tags.name
     WHEN 'work' THEN hashtext(tasks.id::text) & 7 IN (1, 2, 3)
     ELSE hashtext(tasks.id::text) & 1023 = 5
 END;
+
+ALTER TABLE tasks RESET (fillfactor);

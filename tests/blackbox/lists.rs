@@ -37,7 +37,7 @@ async fn paged(user: &User, query: &str, limit: usize) -> Value {
     }
 }
 
-/// Tasks of every status, priority, due date and tag, in many combinations.
+/// Tasks of every status, priority, due date and tag, in many combinations, changed in another order than created.
 async fn varied(user: &User) -> Vec<Value> {
     let mut tasks = Vec::new();
     for number in 0..36_usize {
@@ -53,6 +53,9 @@ async fn varied(user: &User) -> Vec<Value> {
             task["due_date"] = json!(format!("2026-03-{:02}T12:00:00Z", 1 + number % 7));
         }
         tasks.push(user.post("/tasks", &task).await.expect(201).body);
+    }
+    for task in tasks.iter_mut().rev().step_by(3) {
+        *task = user.put(&task_path(task), &json!({"description": "changed since"})).await.expect(200).body;
     }
     tasks
 }
@@ -146,6 +149,7 @@ async fn a_search_finds_every_word_whatever_its_case() {
         ("  mIlK   LITRES ", vec!["Buy MILK"]),
         ("buy milk 2 litres not", vec!["Buy MILK"]),
         ("milk shake", vec!["milk"]),
+        ("mil\u{212A}", vec!["milk", "Buy MILK"]),
         ("kshake", vec![]),
         ("ärger éclair", vec!["Ärger mit ÉCLAIR"]),
         ("ÄRGER", vec!["Ärger mit ÉCLAIR"]),
@@ -259,7 +263,7 @@ async fn tasks_of_equal_value_are_paged_through_by_id() {
     let database = connect_to_stack().await;
     let sql = format!("UPDATE tasks SET due_date = '2026-01-01', priority = 2 WHERE user_id = '{}'", user.id);
     database.batch_execute(&sql).await.unwrap();
-    for sort in ["due_date", "-due_date", "priority", "-priority"] {
+    for sort in ["due_date", "-due_date", "priority", "-priority", "updated_at", "-updated_at"] {
         let query = format!("sort={sort}");
         assert_eq!(paged(&user, &query, 7).await, list(&user, &query).await, "{sort}");
         let mut ids: Vec<_> = ids(&list(&user, &query).await).into_iter().map(str::to_owned).collect();
