@@ -8,6 +8,7 @@ mod writes;
 use std::{fmt::Write, fs, time::Instant};
 
 use tests::{
+    caller::SESSIONS,
     database::{column, connect_as_superuser},
     workspace::root,
 };
@@ -26,6 +27,7 @@ async fn fill(superuser: &Client) -> u64 {
     let tags = lists::TAGS.map(|name| format!("('{}', '{name}')", domain::Tag::parse(name).unwrap().id()));
     let sql = include_str!("data.sql").replace("$TASKS", &tasks.to_string()).replace("$TAGS", &tags.join(", "));
     superuser.batch_execute(&sql).await.unwrap();
+    superuser.batch_execute(SESSIONS).await.unwrap();
     for index in indexes {
         superuser.batch_execute(&index).await.unwrap();
     }

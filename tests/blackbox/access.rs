@@ -3,7 +3,7 @@
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tests::{
-    api::{Api, PASSWORD, Reply, User, fresh_email, reply, two_users},
+    api::{Api, PASSWORD, Reply, User, reply, two_users},
     workspace::{Route, routes},
 };
 
@@ -14,7 +14,7 @@ const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 fn success(route: &Route) -> (Option<Value>, u16) {
     match route.function.as_str() {
         "user-get" | "user-summary" | "sessions-list" | "tasks-list" | "task-get" => (None, 200),
-        "user-update" => (Some(json!({"current_password": PASSWORD, "email": fresh_email()})), 200),
+        "user-update" => (Some(json!({"current_password": PASSWORD, "password": PASSWORD})), 200),
         "task-create" => (Some(json!({"title": "x"})), 201),
         "task-update" => (Some(json!({"completed": true})), 200),
         "task-delete" | "session-end" | "user-delete" => (None, 204),

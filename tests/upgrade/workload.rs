@@ -337,7 +337,8 @@ impl Client {
     async fn use_sessions(&mut self) {
         let Some(newer) = self.newer_release() else { return };
         let credentials = json!({"email": self.account.email, "password": PASSWORD});
-        let sign_in = || Call { method: "POST", path: "/users/signin", body: Some(credentials.clone()), ..Call::default() };
+        let sign_in =
+            || Call { method: "POST", path: "/users/signin", body: Some(credentials.clone()), ..Call::default() };
         let Some(ended) = self.send(200, &newer, sign_in()).await else { return };
         let Some(session) = self.send(200, &newer, sign_in()).await else { return };
         let body = Some(json!({"refresh_token": session.refresh_token()}));
