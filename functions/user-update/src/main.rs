@@ -3,6 +3,7 @@
 
 use api::{Authenticated, Problem, Request, Response, SecurityEvent, ok, optional, required};
 use domain::{Email, Password, PasswordAttempt, UserChanges};
+use mail::Mailing;
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
@@ -12,9 +13,9 @@ async fn main() -> Result<(), api::Error> {
 /// 200 with the account; 401 when the current password is wrong; 409 when the new address has an account; 429 after too
 /// many failures, as at sign-in.
 ///
-/// A new password revokes every token of the account, the caller's included.
-async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Problem> {
-    let caller = state.caller(request)?; // 401, 400, 403
+/// A new password revokes every token of the account, the caller's included. The old address is told of a new one.
+async fn handle(state: &Mailing<Authenticated>, request: &Request) -> Result<Response, Problem> {
+    let caller = state.inner.caller(request)?; // 401, 400, 403
     let (current, email, password) = request.json((
         required::<PasswordAttempt>("current_password"),
         optional::<Email>("email"),
@@ -26,12 +27,14 @@ async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Pr
         (None, Some(_)) => SecurityEvent::PasswordChanged,
         (Some(_), Some(_)) => SecurityEvent::EmailAndPasswordChanged,
     };
-    let reauthenticated = state.db.reauthenticate(caller, current, request.client_address()).await?; // 401, 429, 503
+    let reauthenticated = state.inner.db.reauthenticate(caller, current, request.client_address()).await?; // 401, 429, 503
+    let old_email = reauthenticated.email().to_owned();
     let password_hash = match password {
         Some(password) => Some(auth::hash_password(password).await),
         None => None,
     };
-    let user = state.db.update_user(reauthenticated, &UserChanges { email, password_hash }).await?; // 401, 409, 503
+    let user = state.inner.db.update_user(reauthenticated, &UserChanges { email, password_hash }).await?; // 401, 409, 503
     request.record_event(event);
+    state.tell_old_address(&old_email, &user.email).await;
     Ok(ok(&user))
 }

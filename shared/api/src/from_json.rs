@@ -1,7 +1,8 @@
 //! The types of fields, from JSON.
 
 use domain::{
-    Description, Email, Password, PasswordAttempt, Priority, Status, Tags, Timestamp, Title, ValidationError,
+    Description, Email, Password, PasswordAttempt, Priority, ResetToken, Status, Tags, Timestamp, Title,
+    ValidationError,
 };
 use serde_json::Value;
 
@@ -66,6 +67,7 @@ from_json_string! {
     Description: Description::parse,
     Password: Password::parse,
     PasswordAttempt: PasswordAttempt::parse,
+    ResetToken: ResetToken::parse,
     Status: |text: String| Status::parse(&text),
     Timestamp: |text: String| Timestamp::parse(&text)
 }

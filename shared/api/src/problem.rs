@@ -32,6 +32,9 @@ pub enum Problem {
     WrongCredentials(Option<UserId>),
     #[error("The current password is wrong.")]
     WrongCurrentPassword,
+    /// One answer for a token that is unknown, used, void or too old.
+    #[error("The link is wrong, used or too old: ask for another one.")]
+    ResetTokenInvalid,
     #[error("The user in the path is not the token's.")]
     NotTheCaller,
     /// One answer for a task that does not exist and for another user's.
@@ -57,6 +60,8 @@ pub enum Problem {
     /// The time to wait before the next attempt.
     #[error("Too many failed attempts to sign in: try again later.")]
     TooManyAttempts(Duration),
+    #[error("This API sends no mail: ask those who run it.")]
+    MailNotSetUp,
     /// The database could not be reached within the budget. Holds the cause, for the log only.
     #[error(
         "The service is not available for the moment: try again. A change that was asked for may have been made or not; \
@@ -80,6 +85,7 @@ pub enum Code {
     TokenInvalid,
     WrongCredentials,
     WrongCurrentPassword,
+    ResetTokenInvalid,
     NotYours,
     NoSuchTask,
     NoSuchFile,
@@ -92,12 +98,13 @@ pub enum Code {
     Unprocessable,
     KeyReused,
     TooManyAttempts,
+    MailNotSetUp,
     Unavailable,
     Internal,
 }
 
 impl Code {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::BadPath,
         Self::BadParameter,
         Self::BadHeader,
@@ -106,6 +113,7 @@ impl Code {
         Self::TokenInvalid,
         Self::WrongCredentials,
         Self::WrongCurrentPassword,
+        Self::ResetTokenInvalid,
         Self::NotYours,
         Self::NoSuchTask,
         Self::NoSuchFile,
@@ -117,6 +125,7 @@ impl Code {
         Self::Unprocessable,
         Self::KeyReused,
         Self::TooManyAttempts,
+        Self::MailNotSetUp,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -161,6 +170,7 @@ impl Problem {
             Self::TokenInvalid => (StatusCode::UNAUTHORIZED, Code::TokenInvalid),
             Self::WrongCredentials(_) => (StatusCode::UNAUTHORIZED, Code::WrongCredentials),
             Self::WrongCurrentPassword => (StatusCode::UNAUTHORIZED, Code::WrongCurrentPassword),
+            Self::ResetTokenInvalid => (StatusCode::UNAUTHORIZED, Code::ResetTokenInvalid),
             Self::NotTheCaller => (StatusCode::FORBIDDEN, Code::NotYours),
             Self::NoSuchTask => (StatusCode::FORBIDDEN, Code::NoSuchTask),
             Self::NoSuchFile => (StatusCode::NOT_FOUND, Code::NoSuchFile),
@@ -172,6 +182,7 @@ impl Problem {
             Self::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, Code::Unprocessable),
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, Code::KeyReused),
             Self::TooManyAttempts(_) => (StatusCode::TOO_MANY_REQUESTS, Code::TooManyAttempts),
+            Self::MailNotSetUp => (StatusCode::NOT_IMPLEMENTED, Code::MailNotSetUp),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
         }
@@ -225,7 +236,9 @@ impl Problem {
     fn challenge(&self) -> Option<&'static str> {
         match self {
             Self::TokenInvalid => Some("Bearer error=\"invalid_token\""),
-            Self::TokenMissing | Self::WrongCredentials(_) | Self::WrongCurrentPassword => Some("Bearer"),
+            Self::TokenMissing | Self::WrongCredentials(_) | Self::WrongCurrentPassword | Self::ResetTokenInvalid => {
+                Some("Bearer")
+            }
             _ => None,
         }
     }
@@ -246,6 +259,7 @@ impl From<db::Error> for Problem {
             db::Error::TokenRevoked => Self::TokenInvalid,
             db::Error::WrongCredentials(user) => Self::WrongCredentials(user),
             db::Error::WrongCurrentPassword => Self::WrongCurrentPassword,
+            db::Error::ResetTokenInvalid => Self::ResetTokenInvalid,
             db::Error::Throttled(wait) => Self::TooManyAttempts(wait),
             db::Error::NoSuchTask => Self::NoSuchTask,
             db::Error::PreconditionFailed => Self::PreconditionFailed,

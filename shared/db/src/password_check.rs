@@ -27,11 +27,17 @@ impl SignedIn {
 #[derive(Debug)]
 pub struct Reauthenticated {
     caller: Caller,
+    email: String,
 }
 
 impl Reauthenticated {
     pub(crate) fn caller(&self) -> Caller {
         self.caller
+    }
+
+    /// The account's address.
+    pub fn email(&self) -> &str {
+        &self.email
     }
 }
 
@@ -62,8 +68,9 @@ impl Database {
         client: &ClientAddress,
     ) -> Result<Reauthenticated, Error> {
         let state = self.reauthentication_state(caller, client).await?;
+        let email = state.email.clone();
         self.check_password(state, password).await?.ok_or(Error::WrongCurrentPassword)?;
-        Ok(Reauthenticated { caller })
+        Ok(Reauthenticated { caller, email })
     }
 
     /// The account, if the password is its own. An attempt that is not throttled takes exactly one bcrypt verification; a

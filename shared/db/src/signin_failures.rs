@@ -38,7 +38,7 @@ pub(crate) struct AttemptState {
     pub(crate) account: Option<Account>,
     /// The time to wait before the next attempt.
     pub(crate) throttled_for: Option<Duration>,
-    email: String,
+    pub(crate) email: String,
     client: ClientAddress,
     /// Whether the attempt has been counted as a failure already.
     counted: bool,
