@@ -261,9 +261,9 @@ async fn a_change_of_address_or_password_voids_the_token() {
     assert_eq!((execute(change, &user).await, execute(change, &user).await), (1, 1), "and back");
     reset(&user.api, &token, NEW).await.expect(401);
 
-    let token = mail_to(&email).await.token();
-    let session = user.api.sign_in(&email, password).await.expect(200);
-    user.api.send(Method::DELETE, "/users/me", Some(&session.token()), None).await.expect(204);
+    let user = user.api.user().await;
+    let token = mail_to(&user.email).await.token();
+    user.delete("").await.expect(204);
     assert_eq!(stored(&user).await, 0);
     reset(&user.api, &token, NEW).await.expect(401);
 }
