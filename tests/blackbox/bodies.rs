@@ -15,7 +15,7 @@ struct Route {
     status: u16,
 }
 
-fn routes(user: &User, task: &Value) -> [Route; 5] {
+fn routes(user: &User, task: &Value) -> [Route; 7] {
     let new_account = || json!({"email": fresh_email(), "password": PASSWORD});
     [
         Route {
@@ -33,6 +33,22 @@ fn routes(user: &User, task: &Value) -> [Route; 5] {
             strings: vec!["email", "password"],
             good: json!({"email": user.email, "password": PASSWORD}),
             status: 200,
+        },
+        Route {
+            method: Method::POST,
+            path: "/users/password-reset".to_owned(),
+            required: vec!["email"],
+            strings: vec!["email"],
+            good: json!({"email": fresh_email()}),
+            status: 202,
+        },
+        Route {
+            method: Method::PUT,
+            path: "/users/password-reset".to_owned(),
+            required: vec!["token", "password"],
+            strings: vec!["token", "password"],
+            good: json!({"token": "of no mail", "password": PASSWORD}),
+            status: 401,
         },
         Route {
             method: Method::PUT,
@@ -69,7 +85,7 @@ async fn send(user: &User, route: &Route, media_type: Option<&str>, body: impl I
     reply(request).await
 }
 
-async fn user_and_routes() -> (User, [Route; 5]) {
+async fn user_and_routes() -> (User, [Route; 7]) {
     let user = Api::shared().user().await;
     let task = user.task("x").await;
     let routes = routes(&user, &task);

@@ -92,7 +92,17 @@ async fn members_of_an_event_that_are_missing_null_or_of_another_type_are_handle
             assert_eq!(invoke("task-create", &event).await["statusCode"], status, "{member}: {value}");
         }
     }
-    for function in ["signup", "signin", "user-get", "user-update", "tasks-list", "task-get", "health"] {
+    for function in [
+        "signup",
+        "signin",
+        "password-reset-request",
+        "password-reset",
+        "user-get",
+        "user-update",
+        "tasks-list",
+        "task-get",
+        "health",
+    ] {
         for event in [json!({}), Value::Null, json!([null]), json!("x")] {
             invoke(function, &event).await;
         }

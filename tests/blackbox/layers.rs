@@ -30,6 +30,7 @@ fn a_layer_depends_on_lower_layers_only() {
         ("auth", BTreeSet::from(["domain"])),
         ("db", BTreeSet::from(["auth", "domain"])),
         ("api", BTreeSet::from(["auth", "db", "domain"])),
+        ("mail", BTreeSet::from(["api", "auth", "db", "domain"])),
     ]);
     let metadata = metadata();
     let ours: BTreeSet<&str> = metadata.packages.iter().map(|package| package.name.as_str()).collect();
@@ -62,7 +63,9 @@ fn each_external_system_is_known_to_one_layer_only() {
         ("postgres-native-tls", vec!["db"]),
         ("jsonwebtoken", vec!["auth"]),
         ("bcrypt", vec!["auth"]),
-        ("aws-config", vec!["api"]),
+        ("aws-config", vec!["api", "mail"]),
+        ("aws-sdk-sesv2", vec!["mail"]),
+        ("lettre", vec!["mail"]),
         ("aws-sdk-ssm", vec!["api"]),
         ("sqlx", vec![]),
     ];

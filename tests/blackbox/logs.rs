@@ -4,8 +4,11 @@ use reqwest::{Method, header::AUTHORIZATION};
 use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, User, reply, task_path},
+    mail::Mailbox,
     server::{Settings, TestServer, request_lines},
 };
+
+use crate::password_resets::{ask, reset};
 
 /// Marks everything secret.
 const SECRET: &str = "s3cr3t-m4rk";
@@ -23,7 +26,7 @@ async fn session(api: &Api) -> Vec<String> {
     post("/users/signup", json!({SECRET: SECRET, "email": SECRET})).await.expect(400);
     post("/users/signin", json!({"email": email, "password": format!("{SECRET}-wrong")})).await.expect(401);
     let token = post("/users/signin", credentials).await.expect(200).token();
-    let user = User { api: api.clone(), id, email, token: token.clone() };
+    let user = User { api: api.clone(), id, email: email.clone(), token: token.clone() };
 
     let task = user.task(&format!("{SECRET}-title")).await;
     user.post("/tasks", &json!({"title": SECRET, "description": SECRET, "x": SECRET})).await.expect(400);
@@ -40,8 +43,17 @@ async fn session(api: &Api) -> Vec<String> {
     let path = task_path(&task);
     user.put(&path, &json!({"title": format!("{SECRET}-other"), "description": SECRET})).await.expect(200);
     let changes = json!({"current_password": password, "password": format!("{SECRET}-new-password")});
+    let other_email = json!({"current_password": password, "email": format!("other-{email}")});
+    user.put("", &other_email).await.expect(200);
     user.put("", &changes).await.expect(200);
-    vec![SECRET.to_owned(), token]
+
+    let email = format!("other-{email}");
+    ask(api, &email).await.expect(202);
+    let of_mail = Mailbox::shared().to(&email)[0].token();
+    reset(api, &format!("{of_mail}-{SECRET}"), &format!("{SECRET}-third-password")).await.expect(401);
+    reset(api, &of_mail, SECRET.get(..7).unwrap()).await.expect(422);
+    reset(api, &of_mail, &format!("{SECRET}-third-password")).await.expect(204);
+    vec![SECRET.to_owned(), token, of_mail]
 }
 
 #[tokio::test]
@@ -153,13 +165,21 @@ async fn security_events_have_names() {
     user.put("", &json!({"current_password": PASSWORD, "password": "another password"})).await.expect(200);
     user.get("").await.expect(401);
     other.delete("").await.expect(204);
+    let third = Api::shared().user().await;
+    for _ in 0..4 {
+        ask(api, &third.email).await.expect(202);
+    }
+    ask(api, "nobody@example.com").await.expect(202);
+    reset(api, "of no mail", "another password").await.expect(401);
+    let of_mail = Mailbox::shared().to(&third.email)[0].token();
+    reset(api, &of_mail, "another password").await.expect(204);
 
     let events: Vec<_> = server
         .requests()
         .iter()
         .map(|line| (line["security_event"].as_str().unwrap_or("none").to_owned(), line["user"].clone()))
         .collect();
-    let (user, other, nobody) = (json!(user.id), json!(other.id), Value::Null);
+    let (user, other, third, nobody) = (json!(user.id), json!(other.id), json!(third.id), Value::Null);
     let expected = [
         ("account_created", &user),
         ("signed_in", &user),
@@ -173,6 +193,13 @@ async fn security_events_have_names() {
         ("password_changed", &user),
         ("token_refused", &user),
         ("account_deleted", &other),
+        ("password_reset_requested", &third),
+        ("password_reset_requested", &third),
+        ("password_reset_requested", &third),
+        ("password_reset_throttled", &third),
+        ("password_reset_requested", &nobody),
+        ("reset_token_refused", &nobody),
+        ("password_reset", &third),
     ];
     assert_eq!(events, expected.map(|(event, user)| (event.to_owned(), user.clone())));
 }

@@ -25,6 +25,7 @@ mod migrate_locks;
 mod migrate_role;
 mod operate;
 mod paging;
+mod password_resets;
 mod passwords;
 mod pooler;
 mod proxy;

@@ -6,13 +6,14 @@ use std::{
 };
 
 use api::{
-    Authenticated, BUDGET, COMMON_SETTINGS, Keys, METRICS, METRICS_NAMESPACE, Public, State, Static, TokenIssuer,
+    Authenticated, BUDGET, COMMON_SETTINGS, Keys, MAIL_SETTINGS, METRICS, METRICS_NAMESPACE, Public, State, Static,
+    TokenIssuer,
 };
 use serde_json::{Value, json};
 use tests::{
     database::program,
     template::{Function, template},
-    workspace::{openapi, routes},
+    workspace::{functions_that_link, openapi, routes},
 };
 
 /// What API Gateway waits for a function at most, in seconds.
@@ -59,6 +60,7 @@ fn a_function_can_read_the_settings_that_its_state_reads_and_no_others() {
     let template = template();
     let policies: BTreeMap<&String, String> = template
         .resources("AWS::IAM::ManagedPolicy")
+        .filter(|(name, _)| *name != "SendMail")
         .map(|(name, properties)| (name, parameter_of(properties)))
         .collect();
     for function in template.functions() {
@@ -73,7 +75,14 @@ fn a_function_can_read_the_settings_that_its_state_reads_and_no_others() {
 
 #[test]
 fn every_variable_is_a_setting_that_is_read() {
-    let states = [Public::SETTINGS, TokenIssuer::SETTINGS, Authenticated::SETTINGS, Keys::SETTINGS, Static::SETTINGS];
+    let states = [
+        Public::SETTINGS,
+        TokenIssuer::SETTINGS,
+        Authenticated::SETTINGS,
+        Keys::SETTINGS,
+        Static::SETTINGS,
+        &MAIL_SETTINGS,
+    ];
     let settings: BTreeSet<&str> =
         states.into_iter().flatten().chain(&COMMON_SETTINGS).map(|setting| setting.name).collect();
     for function in template().functions() {
@@ -94,6 +103,29 @@ fn only_signin_and_token_refresh_can_read_the_signing_key() {
 }
 
 #[test]
+fn only_the_functions_that_link_ses_may_send_mail_and_only_from_the_sender() {
+    let template = template();
+    let functions = template.functions().iter();
+    // Without a sender there is no policy.
+    let send = json!({"Fn::If": ["MailIsSent", {"Ref": "SendMail"}, {"Ref": "AWS::NoValue"}]});
+    let may_send = functions
+        .clone()
+        .filter(|function| function.properties["Policies"].as_array().is_some_and(|policies| policies.contains(&send)));
+    let may_send: BTreeSet<_> = may_send.map(|function| function.name.clone()).collect();
+    let is_told = functions.clone().filter(|function| !function.variable("MAIL_FROM").is_null());
+    assert_eq!(is_told.map(|function| function.name.clone()).collect::<BTreeSet<_>>(), may_send);
+    assert_eq!(functions_that_link("aws-sdk-sesv2"), may_send);
+    assert_eq!(may_send, ["password-reset-request", "user-update"].map(str::to_owned).into());
+
+    let statements = &template.properties("SendMail")["PolicyDocument"]["Statement"];
+    let [statement] = &statements.as_array().unwrap()[..] else { panic!("one statement: {statements}") };
+    assert_eq!(statement["Action"], json!(["ses:SendEmail", "ses:SendRawEmail"]));
+    assert_eq!(statement["Condition"], json!({"StringEquals": {"ses:FromAddress": {"Ref": "MailFrom"}}}));
+    let resources = statement["Resource"].to_string();
+    assert!(resources.contains("identity/${MailFrom}") && !resources.contains('*'), "{resources}");
+}
+
+#[test]
 fn a_request_ends_before_its_function_and_a_function_before_the_gateway() {
     for function in template().functions() {
         let timeout = function.properties["Timeout"].as_u64().unwrap();
@@ -111,7 +143,7 @@ fn functions_that_take_a_password_have_a_whole_processor() {
         assert_eq!(memory >= WHOLE_PROCESSOR, takes_a_password, "{} has {memory} MB", function.name);
         count += usize::from(takes_a_password);
     }
-    assert_eq!(count, 3, "signup, signin and user-update");
+    assert_eq!(count, 4, "signup, signin, password-reset and user-update");
 }
 
 #[test]

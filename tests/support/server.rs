@@ -120,7 +120,15 @@ impl TestServer {
         if settings.checkout != root() {
             gateway.env("CARGO_TARGET_DIR", settings.checkout.join("target"));
         }
-        for name in ["DATABASE_URL", "DATABASE_CA_FILE", "JWT_SIGNING_KEY", "JWT_PUBLIC_KEYS"] {
+        for name in [
+            "DATABASE_URL",
+            "DATABASE_CA_FILE",
+            "JWT_SIGNING_KEY",
+            "JWT_PUBLIC_KEYS",
+            "MAIL_FROM",
+            "MAIL_FOLDER",
+            "PAGE_URL",
+        ] {
             gateway.env_remove(name);
         }
         let service = Service::start(folder, port, &mut gateway);

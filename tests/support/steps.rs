@@ -14,7 +14,7 @@ use crate::database::{TestDatabase, migrations};
 pub const FILLED: &str = "0012_fill_status.sql";
 
 /// The last migration before the contraction. From here on the functions of 0.2.0 can run.
-pub const EXPANDED: &str = "0021_create_sessions.sql";
+pub const EXPANDED: &str = "0022_create_password_resets.sql";
 
 /// The first migration that takes away what 0.1.0 needs.
 pub const CONTRACTION: &str = "0020_drop_completed.sql";

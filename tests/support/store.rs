@@ -1,4 +1,4 @@
-//! AWS's Parameter Store, emulated by moto.
+//! AWS's Parameter Store and its SES, emulated by moto.
 
 use std::{net::Ipv4Addr, process::Command};
 
@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    mail::Mail,
     server::Settings,
     service::{Service, free_port},
     workspace::variable,
@@ -70,6 +71,22 @@ impl ParameterStore {
         settings
     }
 
+    /// Verifies an identity, an address or a domain, for SES.
+    pub async fn verify_identity(&self, identity: &str) {
+        let call = self.http.post(format!("{}/v2/email/identities", self.endpoint));
+        let call = call.header("authorization", authorization("ses")).json(&json!({"EmailIdentity": identity}));
+        let response = call.send().await.expect("an answer");
+        assert!(response.status().is_success(), "{}", response.status());
+    }
+
+    /// The mails that SES has taken, the oldest first.
+    pub async fn mails(&self) -> Vec<Mail> {
+        let response = self.http.get(format!("{}/moto-api/data.json", self.endpoint)).send().await.expect("an answer");
+        let data: Value = response.json().await.expect("JSON");
+        let mails = data["ses"]["RawMessage"].as_array().into_iter().flatten();
+        mails.map(|mail| Mail::parse(mail["raw_data"].as_str().expect("a mail").as_bytes())).collect()
+    }
+
     /// How many calls there have been, by anyone.
     pub fn calls(&self) -> usize {
         self.service.output().matches("\"POST / HTTP/1.1\"").count()
@@ -99,8 +116,7 @@ impl ParameterStore {
             .post(&self.endpoint)
             .header("x-amz-target", format!("AmazonSSM.{action}"))
             .header("content-type", "application/x-amz-json-1.1")
-            // Not verified; moto takes the service's name from it.
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/ssm/aws4_request, SignedHeaders=host, Signature=x")
+            .header("authorization", authorization("ssm"))
             .body(body.to_string())
             .send()
             .await
@@ -108,6 +124,13 @@ impl ParameterStore {
         assert!(response.status().is_success(), "{action}: {}", response.status());
         response.json().await.expect("JSON")
     }
+}
+
+/// Not verified; moto takes the service's name from it.
+fn authorization(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=x"
+    )
 }
 
 /// Reads a call to the end of its body, a JSON object, and answers as AWS does when it throttles.

@@ -1,6 +1,7 @@
 //! The workspace: its packages, the routes it lists, and what `make test` says about the stack.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
     sync::LazyLock,
@@ -61,6 +62,30 @@ pub fn metadata() -> Metadata {
 
 fn metadata_of(checkout: &Path) -> Metadata {
     MetadataCommand::new().manifest_path(checkout.join("Cargo.toml")).no_deps().exec().expect("cargo metadata")
+}
+
+/// The functions that a library is linked into, by whatever way.
+pub fn functions_that_link(library: &str) -> BTreeSet<String> {
+    let manifest = root().join("Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).exec().expect("cargo metadata");
+    let names: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package)).collect();
+    let nodes = &metadata.resolve.as_ref().expect("the dependencies").nodes;
+    let of: BTreeMap<_, _> = nodes.iter().map(|node| (&node.id, &node.deps)).collect();
+    let links = |function: &cargo_metadata::PackageId| {
+        let (mut rest, mut seen) = (vec![function], BTreeSet::new());
+        while let Some(id) = rest.pop() {
+            if seen.insert(id) {
+                let linked = of[id]
+                    .iter()
+                    .filter(|it| it.dep_kinds.iter().any(|kind| kind.kind == cargo_metadata::DependencyKind::Normal));
+                rest.extend(linked.map(|dependency| &dependency.pkg));
+            }
+        }
+        seen.iter().any(|id| names[id].name == library)
+    };
+    let functions = root().join("functions");
+    let functions = metadata.packages.iter().filter(|it| it.manifest_path.as_std_path().starts_with(&functions));
+    functions.filter(|function| links(&function.id)).map(|function| function.name.to_string()).collect()
 }
 
 /// `[workspace.metadata.lambda.watch.router]` of `Cargo.toml`.

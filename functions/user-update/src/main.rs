@@ -3,6 +3,7 @@
 
 use api::{AccountChanges, Authenticated, Problem, Request, Response, SecurityEvent, ok, required};
 use domain::{PasswordAttempt, UserChanges};
+use mail::Mailing;
 
 #[tokio::main]
 async fn main() -> Result<(), api::Error> {
@@ -10,11 +11,11 @@ async fn main() -> Result<(), api::Error> {
 }
 
 /// 200 with the account; 401 when the current password is wrong; 409 when the new address has an account; 429 after too
-/// many failures, as at sign-in.
+/// many failures in this session.
 ///
-/// A new password revokes every token of the account, the caller's included.
-async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Problem> {
-    let caller = state.caller(request)?; // 401, 400, 403
+/// A new password ends every other session of the account. The old address is told of a new one.
+async fn handle(state: &Mailing<Authenticated>, request: &Request) -> Result<Response, Problem> {
+    let caller = state.inner.caller(request)?; // 401, 400, 403
     let (current, (email, password)) =
         request.json((required::<PasswordAttempt>("current_password"), AccountChanges))?; // 400, 413, 415, 422
     let event = match (&email, &password) {
@@ -23,13 +24,15 @@ async fn handle(state: &Authenticated, request: &Request) -> Result<Response, Pr
         (None, Some(_)) => SecurityEvent::PasswordChanged,
         (Some(_), Some(_)) => SecurityEvent::EmailAndPasswordChanged,
     };
-    let reauthenticated = state.db.reauthenticate(caller, current).await?; // 401, 429, 503
-    let password_hash = match password.map(|chosen| chosen.for_account(reauthenticated.email())).transpose() {
+    let reauthenticated = state.inner.db.reauthenticate(caller, current).await?; // 401, 429, 503
+    let old_email = reauthenticated.email().clone();
+    let password_hash = match password.map(|chosen| chosen.for_account(&old_email)).transpose() {
         Ok(None) => None,
         Ok(Some(password)) => Some(auth::hash_password(password).await),
         Err(rule) => return Err(Problem::invalid_field("password", rule)), // 422
     };
-    let user = state.db.update_user(reauthenticated, &UserChanges { email, password_hash }).await?; // 401, 409, 503
+    let user = state.inner.db.update_user(reauthenticated, &UserChanges { email, password_hash }).await?; // 401, 409, 503
     request.record_event(event);
+    state.tell_old_address(&old_email, &user.email).await;
     Ok(ok(&user))
 }

@@ -2,7 +2,8 @@
 
 use auth::RefreshToken;
 use domain::{
-    ChosenPassword, Description, Email, PasswordAttempt, Priority, Status, Tags, Timestamp, Title, ValidationError,
+    ChosenPassword, Description, Email, PasswordAttempt, Priority, ResetToken, Status, Tags, Timestamp, Title,
+    ValidationError,
 };
 use serde_json::Value;
 
@@ -77,6 +78,7 @@ from_json_string! {
     Description: Description::parse,
     ChosenPassword: ChosenPassword::parse,
     PasswordAttempt: PasswordAttempt::parse,
+    ResetToken: ResetToken::parse,
     Status: |text: String| Status::parse(&text),
     Timestamp: |text: String| Timestamp::parse(&text)
 }

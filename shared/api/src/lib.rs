@@ -15,7 +15,7 @@
 //!
 //! The type of the first argument decides which settings the function reads ([`State::SETTINGS`]): [`Public`] has the
 //! database, [`Authenticated`] verifies tokens as well, only [`TokenIssuer`] has the key that signs them, [`Keys`] has the
-//! public keys alone, and [`Static`], for [`Files`], nothing.
+//! public keys alone, and [`Static`], for [`Files`], nothing. The crate `mail` adds a mailer to a state.
 
 mod account_fields;
 mod config;
@@ -55,11 +55,11 @@ pub use from_json::FromJson;
 pub use metrics::{METRICS, METRICS_NAMESPACE, Metric};
 pub use problem::{Code, FieldError, Problem};
 pub use request::Request;
-pub use response::{Response, created, no_content, ok, with_max_age, with_next_link};
+pub use response::{Response, accepted, created, no_content, ok, with_max_age, with_next_link};
 pub use security_event::SecurityEvent;
 pub use serve::{BUDGET, Handler, invoke, serve};
 pub use session::{Keeping, session, without_cookie};
-pub use setting::{COMMON_SETTINGS, Setting};
+pub use setting::{COMMON_SETTINGS, MAIL_FOLDER, MAIL_FROM, MAIL_SETTINGS, PAGE_URL, Setting};
 pub use settings::Settings;
 pub use state::{Authenticated, Keys, Public, State, Static, TokenIssuer};
 pub use task_fields::TaskFields;

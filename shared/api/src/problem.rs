@@ -41,6 +41,9 @@ pub enum Problem {
     WrongCredentials(Option<UserId>),
     #[error("The current password is wrong.")]
     WrongCurrentPassword,
+    /// One answer for a token that is unknown, used, void or too old.
+    #[error("The link is wrong, used or too old: ask for another one.")]
+    ResetTokenInvalid,
     #[error("The user in the path is not the token's.")]
     NotTheCaller,
     /// One answer for a task that does not exist and for another user's.
@@ -69,6 +72,8 @@ pub enum Problem {
     /// The time to wait before the next attempt.
     #[error("Too many failed attempts to sign in: try again later.")]
     TooManyAttempts(Duration),
+    #[error("This API sends no mail: ask those who run it.")]
+    MailNotSetUp,
     /// The database could not be reached within the budget. Holds the cause, for the log only.
     #[error(
         "The service is not available for the moment: try again. A change that was asked for may have been made or not; \
@@ -93,6 +98,7 @@ pub enum Code {
     SessionEnded,
     WrongCredentials,
     WrongCurrentPassword,
+    ResetTokenInvalid,
     NotYours,
     NoSuchTask,
     NoSuchSession,
@@ -106,12 +112,13 @@ pub enum Code {
     Unprocessable,
     KeyReused,
     TooManyAttempts,
+    MailNotSetUp,
     Unavailable,
     Internal,
 }
 
 impl Code {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::BadPath,
         Self::BadParameter,
         Self::BadHeader,
@@ -121,6 +128,7 @@ impl Code {
         Self::SessionEnded,
         Self::WrongCredentials,
         Self::WrongCurrentPassword,
+        Self::ResetTokenInvalid,
         Self::NotYours,
         Self::NoSuchTask,
         Self::NoSuchSession,
@@ -133,6 +141,7 @@ impl Code {
         Self::Unprocessable,
         Self::KeyReused,
         Self::TooManyAttempts,
+        Self::MailNotSetUp,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -178,6 +187,7 @@ impl Problem {
             Self::SessionEnded | Self::RefreshTokenReused(_) => (StatusCode::UNAUTHORIZED, Code::SessionEnded),
             Self::WrongCredentials(_) => (StatusCode::UNAUTHORIZED, Code::WrongCredentials),
             Self::WrongCurrentPassword => (StatusCode::UNAUTHORIZED, Code::WrongCurrentPassword),
+            Self::ResetTokenInvalid => (StatusCode::UNAUTHORIZED, Code::ResetTokenInvalid),
             Self::NotTheCaller => (StatusCode::FORBIDDEN, Code::NotYours),
             Self::NoSuchTask => (StatusCode::FORBIDDEN, Code::NoSuchTask),
             Self::NoSuchSession => (StatusCode::FORBIDDEN, Code::NoSuchSession),
@@ -190,6 +200,7 @@ impl Problem {
             Self::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, Code::Unprocessable),
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, Code::KeyReused),
             Self::TooManyAttempts(_) => (StatusCode::TOO_MANY_REQUESTS, Code::TooManyAttempts),
+            Self::MailNotSetUp => (StatusCode::NOT_IMPLEMENTED, Code::MailNotSetUp),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
         }
@@ -246,9 +257,11 @@ impl Problem {
             Self::TokenInvalid | Self::SessionEnded | Self::RefreshTokenReused(_) => {
                 Some("Bearer error=\"invalid_token\"")
             }
-            Self::TokenMissing | Self::RefreshTokenMissing | Self::WrongCredentials(_) | Self::WrongCurrentPassword => {
-                Some("Bearer")
-            }
+            Self::TokenMissing
+            | Self::RefreshTokenMissing
+            | Self::WrongCredentials(_)
+            | Self::WrongCurrentPassword
+            | Self::ResetTokenInvalid => Some("Bearer"),
             _ => None,
         }
     }
@@ -271,6 +284,7 @@ impl From<db::Error> for Problem {
             db::Error::NoSuchSession => Self::NoSuchSession,
             db::Error::WrongCredentials(user) => Self::WrongCredentials(user),
             db::Error::WrongCurrentPassword => Self::WrongCurrentPassword,
+            db::Error::ResetTokenInvalid => Self::ResetTokenInvalid,
             db::Error::Throttled(wait) => Self::TooManyAttempts(wait),
             db::Error::NoSuchTask => Self::NoSuchTask,
             db::Error::PreconditionFailed => Self::PreconditionFailed,

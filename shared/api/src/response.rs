@@ -50,6 +50,11 @@ pub fn with_max_age(mut response: Response, max_age: Duration) -> Response {
     response
 }
 
+/// 202 with a body.
+pub fn accepted(body: &impl Serialize) -> Response {
+    with_json(StatusCode::ACCEPTED, body)
+}
+
 /// 204.
 pub fn no_content() -> Response {
     with_default_headers(StatusCode::NO_CONTENT, Body::Empty)

@@ -21,6 +21,12 @@ pub enum SecurityEvent {
     PasswordChanged,
     EmailChanged,
     EmailAndPasswordChanged,
+    /// Whether or not the address has an account.
+    PasswordResetRequested,
+    /// Asked for too often: no mail is sent.
+    PasswordResetThrottled,
+    PasswordReset,
+    ResetTokenRefused,
 }
 
 impl SecurityEvent {
@@ -40,6 +46,10 @@ impl SecurityEvent {
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::EmailAndPasswordChanged => "email_and_password_changed",
+            Self::PasswordResetRequested => "password_reset_requested",
+            Self::PasswordResetThrottled => "password_reset_throttled",
+            Self::PasswordReset => "password_reset",
+            Self::ResetTokenRefused => "reset_token_refused",
         }
     }
 
@@ -49,6 +59,7 @@ impl SecurityEvent {
             Problem::RefreshTokenReused(_) => Self::RefreshTokenReused,
             Problem::WrongCredentials(_) => Self::SigninFailed,
             Problem::WrongCurrentPassword => Self::CurrentPasswordWrong,
+            Problem::ResetTokenInvalid => Self::ResetTokenRefused,
             Problem::NotTheCaller | Problem::NoSuchTask | Problem::NoSuchSession => Self::Forbidden,
             Problem::TooManyAttempts(_) => Self::SigninThrottled,
             _ => return None,

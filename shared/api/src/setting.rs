@@ -20,6 +20,15 @@ pub(crate) const JWT_ISSUER: Setting = Setting::optional("JWT_ISSUER");
 pub(crate) const TASK_LIMIT: Setting = Setting::optional("TASK_LIMIT");
 pub(crate) const TOKEN_LIFETIME_SECONDS: Setting = Setting::optional("TOKEN_LIFETIME_SECONDS");
 
+/// The address that mails come from. Without it there are none.
+pub const MAIL_FROM: Setting = Setting::optional("MAIL_FROM");
+/// A folder for mails, instead of Amazon SES.
+pub const MAIL_FOLDER: Setting = Setting::optional("MAIL_FOLDER");
+/// The page that links in mails lead to; required with [`MAIL_FROM`].
+pub const PAGE_URL: Setting = Setting::optional("PAGE_URL");
+/// The settings that a function with mail reads beside those of its other state.
+pub const MAIL_SETTINGS: [Setting; 3] = [MAIL_FROM, MAIL_FOLDER, PAGE_URL];
+
 pub(crate) const AWS_LAMBDA_LOG_LEVEL: Setting = Setting::optional("AWS_LAMBDA_LOG_LEVEL");
 pub(crate) const STAGE: Setting = Setting::optional("STAGE");
 /// The settings that every function reads for its log.
@@ -52,7 +61,8 @@ impl Setting {
         }
     }
 
-    pub(crate) fn invalid(self, reason: impl fmt::Display) -> Error {
+    /// The error of a value that cannot be used.
+    pub fn invalid(self, reason: impl fmt::Display) -> Error {
         Error::Invalid(self.name, reason.to_string())
     }
 }

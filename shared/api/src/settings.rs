@@ -47,7 +47,11 @@ impl Settings {
         self.get(setting).ok_or_else(|| Error::Missing(vec![setting.name]))
     }
 
-    pub(crate) fn parse<T: FromStr<Err: fmt::Display>>(&self, setting: Setting) -> Result<Option<T>, Error> {
+    /// The value; `None` without one.
+    ///
+    /// # Errors
+    /// The value cannot be parsed.
+    pub fn parse<T: FromStr<Err: fmt::Display>>(&self, setting: Setting) -> Result<Option<T>, Error> {
         let parse = |text: &str| text.parse().map_err(|reason| unusable(setting, reason));
         self.get(setting).map(parse).transpose()
     }

@@ -24,6 +24,9 @@ pub enum Error {
     WrongCredentials(Option<UserId>),
     #[error("the current password is wrong")]
     WrongCurrentPassword,
+    /// The token of a mail is unknown, used, void or too old.
+    #[error("the token of the mail is not valid")]
+    ResetTokenInvalid,
     /// Too many wrong passwords: the time to wait before the next attempt.
     #[error("too many attempts: wait {0:?}")]
     Throttled(Duration),

@@ -13,6 +13,7 @@ mod page;
 mod password;
 mod priority;
 mod request_hash;
+mod reset_token;
 mod search;
 mod session;
 mod status;
@@ -31,6 +32,7 @@ pub use page::{Page, PageRequest, PageSize, Position, Sort, SortKey, TaskFilter}
 pub use password::{Password, PasswordAttempt, PasswordHash};
 pub use priority::Priority;
 pub use request_hash::RequestHash;
+pub use reset_token::ResetToken;
 pub use search::SearchWords;
 pub use session::{Session, TokenVersion, UserAgent};
 pub use status::{Status, StatusChange};

@@ -1,4 +1,5 @@
-//! Ends every session of every account: after a leak, or after a restore, which brings back the sessions of its moment.
+//! Ends every session of every account, and voids the tokens of all mails: after a leak, or after a restore, which brings
+//! back those of its moment.
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub(crate) async fn run(url: &str, limit: Duration, yes: bool) -> anyhow::Result
         last = end;
         accounts += count;
     }
+    client.batch_execute("DELETE FROM password_resets").await.context("tokens of mails were not voided: repeat it")?;
     println!("the sessions of {accounts} accounts were ended");
     Ok(())
 }

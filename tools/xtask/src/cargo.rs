@@ -16,7 +16,7 @@ pub(crate) fn cargo() -> Command {
 
 /// Removes what this program was run with by cargo, and what the user has set for another database.
 pub(crate) fn hide_settings(command: &mut Command) {
-    const PREFIXES: [&str; 5] = ["DATABASE_", "JWT_", "PG", "CARGO_PKG_", "CARGO_MANIFEST_"];
+    const PREFIXES: [&str; 7] = ["DATABASE_", "JWT_", "MAIL_", "PAGE_URL", "PG", "CARGO_PKG_", "CARGO_MANIFEST_"];
     for (name, _) in std::env::vars_os() {
         if PREFIXES.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);

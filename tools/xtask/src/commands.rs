@@ -15,10 +15,12 @@ pub(crate) async fn dev(profile: &Profile, supervisor: &Supervisor) -> Result<u8
     let api = format!("http://127.0.0.1:{}", profile.port);
     println!(
         "\n  The API is on {api}, with a page to use it at {api}/. Changed code is picked up; Ctrl-C stops everything.\n\
+         \n  Mails are files in {}.\n\
          \n  Next, in another terminal:\n\
          \n    curl -i {api}/health\
          \n    curl -i {api}/users/signup -H 'Content-Type: application/json' \\\
-         \n      -d '{{\"email\": \"ada@example.com\", \"password\": \"correct horse battery\"}}'\n"
+         \n      -d '{{\"email\": \"ada@example.com\", \"password\": \"correct horse battery\"}}'\n",
+        profile.mails().display()
     );
     pending().await
 }

@@ -81,6 +81,11 @@ impl Profile {
         self.home.join("env")
     }
 
+    /// Where the functions write mails.
+    pub(crate) fn mails(&self) -> PathBuf {
+        self.home.join("mails")
+    }
+
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.home.join("logs").join(format!("{name}.log"))
     }
@@ -107,10 +112,10 @@ impl Profile {
         Ok(Lock(file))
     }
 
-    /// Removes databases, certificates, keys and settings; logs and the lock stay.
+    /// Removes databases, certificates, keys, settings and mails; logs and the lock stay.
     pub(crate) fn clean(&self) -> Result<()> {
         for path in [&self.data, &self.home] {
-            for name in ["postgres", "postgres.new", "pgbouncer", "tls", "keys", "env"] {
+            for name in ["postgres", "postgres.new", "pgbouncer", "tls", "keys", "env", "mails"] {
                 let path = path.join(name);
                 if path.is_dir() {
                     fs::remove_dir_all(path)?;

@@ -88,6 +88,7 @@ fn parameters() -> String {
 fn variables_for_containers(settings: &Settings) -> String {
     let mut variables = settings.clone();
     variables.insert("DATABASE_CA_FILE".to_owned(), Path::new("/var/task").join(CA).display().to_string());
+    variables.insert("MAIL_FOLDER".to_owned(), "/tmp/mails".to_owned());
     if let Some(url) = variables.get_mut("DATABASE_URL") {
         *url = url.replace("@localhost:", &format!("@{HOST}:"));
     }

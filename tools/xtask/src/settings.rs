@@ -18,6 +18,9 @@ pub(crate) fn settings(profile: &Profile, postgres: &Postgres, is_pooled: bool, 
         ("DATABASE_URL".into(), url(FUNCTIONS, &postgres.functions_password, port)),
         ("DATABASE_URL_UNPOOLED".into(), url(NAME, &postgres.password, profile.postgres_port())),
         ("DATABASE_CA_FILE".into(), tls.certificate.display().to_string()),
+        ("MAIL_FROM".into(), "tasks@example.com".into()),
+        ("MAIL_FOLDER".into(), profile.mails().display().to_string()),
+        ("PAGE_URL".into(), format!("http://127.0.0.1:{}/", profile.port)),
     ]);
     settings.extend(keys(profile)?);
     write_private(&profile.env_file(), &env_file(&settings)?)?;
