@@ -8,7 +8,10 @@ use tests::{
     server::{Settings, TestServer, request_lines},
 };
 
-use crate::password_resets::{ask, reset};
+use crate::{
+    password_resets::{ask, reset},
+    sessions::age,
+};
 
 /// Marks everything secret.
 const SECRET: &str = "s3cr3t-m4rk";
@@ -25,7 +28,23 @@ async fn session(api: &Api) -> Vec<String> {
     post("/users/signup", json!({"email": SECRET, "password": "\0s3cr3t-m4rk"})).await.expect(422);
     post("/users/signup", json!({SECRET: SECRET, "email": SECRET})).await.expect(400);
     post("/users/signin", json!({"email": email, "password": format!("{SECRET}-wrong")})).await.expect(401);
-    let token = post("/users/signin", credentials).await.expect(200).token();
+    let signed_in = post("/users/signin", credentials.clone()).await.expect(200);
+    let token = signed_in.token();
+    let with_cookie = json!({"email": email, "password": password, "cookie": true});
+    let cookie = post("/users/signin", with_cookie).await.expect(200).header("set-cookie").to_owned();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let mut refresh_tokens = vec![signed_in.refresh_token(), cookie.split_once('=').unwrap().1.to_owned()];
+    for _ in 0..2 {
+        refresh_tokens.push(api.refresh(&refresh_tokens[0]).await.expect(200).refresh_token());
+    }
+    api.refresh(&refresh_tokens[2]).await.expect(200);
+    for refused in [refresh_tokens[0].clone(), format!("{}{SECRET}", refresh_tokens[1]), SECRET.to_owned()] {
+        api.refresh(&refused).await.expect(401);
+    }
+    let refresh = || api.request(Method::POST, "/users/token").json(&json!({}));
+    reply(refresh().header("cookie", &cookie)).await.expect(200);
+    reply(refresh().header("cookie", format!("{}={SECRET}", cookie.split('=').next().unwrap()))).await.expect(401);
+    reply(api.request(Method::GET, &format!("/users/me/sessions?{SECRET}")).bearer_auth(&token)).await.expect(200);
     let user = User { api: api.clone(), id, email: email.clone(), token: token.clone() };
 
     let task = user.task(&format!("{SECRET}-title")).await;
@@ -53,7 +72,7 @@ async fn session(api: &Api) -> Vec<String> {
     reset(api, &format!("{of_mail}-{SECRET}"), &format!("{SECRET}-third-password")).await.expect(401);
     reset(api, &of_mail, SECRET.get(..7).unwrap()).await.expect(422);
     reset(api, &of_mail, &format!("{SECRET}-third-password")).await.expect(204);
-    vec![SECRET.to_owned(), token, of_mail]
+    [vec![SECRET.to_owned(), token, of_mail], refresh_tokens].concat()
 }
 
 #[tokio::test]
@@ -163,7 +182,14 @@ async fn security_events_have_names() {
     user.put("", &json!({"current_password": "wrong", "email": "x@example.com"})).await.expect(401);
     user.put("", &json!({"current_password": PASSWORD, "email": tests::api::fresh_email()})).await.expect(200);
     user.put("", &json!({"current_password": PASSWORD, "password": "another password"})).await.expect(200);
+    user.delete("/sessions/current").await.expect(204);
     user.get("").await.expect(401);
+    let session = api.sign_in(&other.email, PASSWORD).await.expect(200);
+    api.refresh(&session.refresh_token()).await.expect(200);
+    age(&session, 61).await;
+    api.refresh(&session.refresh_token()).await.expect(401);
+    other.delete("/sessions").await.expect(204);
+    let other = other.via(&Api::shared()).signed_in_again().await.via(api);
     other.delete("").await.expect(204);
     let third = Api::shared().user().await;
     for _ in 0..4 {
@@ -191,7 +217,12 @@ async fn security_events_have_names() {
         ("current_password_wrong", &user),
         ("email_changed", &user),
         ("password_changed", &user),
+        ("signed_out", &user),
         ("token_refused", &user),
+        ("signed_in", &other),
+        ("none", &other),
+        ("refresh_token_reused", &other),
+        ("all_sessions_ended", &other),
         ("account_deleted", &other),
         ("password_reset_requested", &third),
         ("password_reset_requested", &third),

@@ -21,7 +21,7 @@ async fn signed_in() -> (User, Reply) {
 }
 
 /// Moves a session into the past.
-async fn age(session: &Reply, seconds: i64) {
+pub(crate) async fn age(session: &Reply, seconds: i64) {
     let past = format!("- {seconds} * interval '1 second'");
     let sql = format!(
         "UPDATE sessions
