@@ -179,7 +179,7 @@ async fn a_key_rotation_refuses_no_token_before_its_last_step() {
 }
 
 #[tokio::test]
-async fn only_signin_needs_the_signing_key() {
+async fn only_signin_and_token_refresh_need_the_signing_key() {
     let account = Api::shared().user().await;
     let settings = Settings::shared();
     let without = TestServer::start(&settings.clone().without("JWT_SIGNING_KEY"));
@@ -191,5 +191,5 @@ async fn only_signin_needs_the_signing_key() {
 
     // A malformed key would stop a function that reads it.
     let nonsense = TestServer::start(&settings.with("JWT_SIGNING_KEY", "nonsense"));
-    user.via(&nonsense.api).get("").await.expect(401);
+    user.via(&nonsense.api).get("").await.expect(200);
 }

@@ -11,9 +11,20 @@ import uuid
 from urllib.parse import parse_qs, urlsplit
 
 from task_api import AuthenticatedClient, Client
-from task_api.api.accounts import delete_account, sign_in, sign_up
+from task_api.api.accounts import delete_account, list_sessions, refresh_session, sign_in, sign_up
 from task_api.api.tasks import create_task, delete_task, get_task, list_tasks, update_task
-from task_api.models import CreatedAccount, Credentials, Invalid, NewAccount, NewTask, Problem, Session, Task, TaskChanges
+from task_api.models import (
+    CreatedAccount,
+    Credentials,
+    Invalid,
+    NewAccount,
+    NewTask,
+    Problem,
+    Refresh,
+    Session,
+    Task,
+    TaskChanges,
+)
 from task_api.types import UNSET, Response, Unset
 
 API = os.environ.get("API_URL", "http://127.0.0.1:9000")
@@ -30,9 +41,13 @@ email, password = f"ada.{uuid.uuid4()}@example.com", "correct horse"
 anyone = Client(base_url=API)
 account = sign_up.sync(client=anyone, body=NewAccount(email, password))
 assert isinstance(account, CreatedAccount), account
-session = sign_in.sync(client=anyone, body=Credentials(email, password))
-assert isinstance(session, Session), session
-assert session.user_id == account.id
+signed_in = sign_in.sync(client=anyone, body=Credentials(email, password))
+assert isinstance(signed_in, Session) and isinstance(signed_in.refresh_token, str), signed_in
+assert signed_in.user_id == account.id
+
+# Get the session's next token.
+session = refresh_session.sync(client=anyone, body=Refresh(signed_in.refresh_token))
+assert isinstance(session, Session) and session.session_id == signed_in.session_id, session
 api = AuthenticatedClient(base_url=API, token=session.token, prefix=session.token_type)
 user = "me"
 
@@ -65,7 +80,12 @@ assert isinstance(changed, Task) and changed.completed, changed
 stale = update_task.sync(user, task, client=api, body=change, if_match=etag)
 assert isinstance(stale, Problem) and (stale.status, stale.title) == (412, "Precondition Failed"), stale
 
-# Delete it, and the account.
+# There is one session.
+sessions = list_sessions.sync(user, client=api)
+assert isinstance(sessions, list), sessions
+assert [(one.id, one.current) for one in sessions] == [(session.session_id, True)]
+
+# Delete the task, and the account.
 assert delete_task.sync_detailed(user, task, client=api).status_code == 204
 missing = get_task.sync(user, task, client=api)
 assert isinstance(missing, Problem) and missing.status == 403, missing

@@ -33,8 +33,14 @@ function nextCursor({ headers, url }: Response): string | undefined {
 // Sign up, and in.
 const account = { email: `ada.${crypto.randomUUID()}@example.com`, password: "correct horse" };
 const { id } = success(await api.POST("/users/signup", { body: account }));
-const session = success(await api.POST("/users/signin", { body: account }));
-assert.equal(session.user_id, id);
+const signedIn = success(await api.POST("/users/signin", { body: account }));
+assert.equal(signedIn.user_id, id);
+
+// Get the session's next token.
+const { refresh_token } = signedIn;
+assert(refresh_token !== undefined);
+const session = success(await api.POST("/users/token", { body: { refresh_token } }));
+assert.equal(session.session_id, signedIn.session_id);
 api.use({
   onRequest({ request }) {
     request.headers.set("Authorization", `${session.token_type} ${session.token}`);
@@ -76,7 +82,11 @@ const stale = await api.PUT("/users/{user_id}/tasks/{task_id}", change);
 assert.equal(stale.error?.status, 412);
 assert.equal(stale.error.title, "Precondition Failed");
 
-// Delete it, and the account.
+// There is one session.
+const [current, ...others] = success(await api.GET("/users/{user_id}/sessions", { params: { path: user } }));
+assert(current?.current && current.id === session.session_id && others.length === 0);
+
+// Delete the task, and the account.
 const deleted = await api.DELETE("/users/{user_id}/tasks/{task_id}", { params: { path } });
 assert.equal(deleted.response.status, 204);
 const missing = await api.GET("/users/{user_id}/tasks/{task_id}", { params: { path } });
