@@ -18,6 +18,7 @@
 //! public keys alone, and [`Static`], for [`Files`], nothing. The crate `mail` adds a mailer to a state.
 
 mod account_fields;
+mod code;
 mod config;
 mod cursor;
 mod error;
@@ -47,13 +48,14 @@ mod task_fields;
 mod task_query;
 
 pub use account_fields::{AccountChanges, NewAccount};
+pub use code::Code;
 pub use error::Error;
 pub use etag::{EntityTag, EntityTags, unless_known, with_etag};
 pub use fields::{Field, Fields, nullable, optional, required};
 pub use files::{File, Files};
 pub use from_json::FromJson;
 pub use metrics::{METRICS, METRICS_NAMESPACE, Metric};
-pub use problem::{Code, FieldError, Problem};
+pub use problem::{FieldError, Problem};
 pub use request::Request;
 pub use response::{Response, accepted, created, no_content, ok, with_max_age, with_next_link};
 pub use security_event::SecurityEvent;

@@ -5,7 +5,7 @@ use domain::{Email, PasswordAttempt, PasswordHash, UserAgent};
 
 use crate::{
     ClientAddress, Database, Error,
-    sessions::OpenSession,
+    open_session::OpenSession,
     signin_failures::{Account, AttemptState},
 };
 

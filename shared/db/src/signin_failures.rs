@@ -27,7 +27,7 @@ use tokio_postgres::{Row, types::Type};
 use crate::{
     ClientAddress, Database, Error,
     identity::Identity,
-    sessions::{network_hash, utc_now},
+    open_session::{network_hash, utc_now},
 };
 
 /// An account whose password is to be verified.
