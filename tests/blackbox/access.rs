@@ -1,6 +1,9 @@
 //! Authorization: two users, every route, every kind of token, and the order of the checks.
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{
+    Method,
+    header::{AUTHORIZATION, CONTENT_TYPE, COOKIE},
+};
 use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, Reply, User, reply, two_users},
@@ -78,6 +81,28 @@ async fn every_protected_route_accepts_its_owners_token_alone() {
         let own = send(&owner.api, &route, &path, Some(&bearer(&owner))).await;
         assert_eq!(own.status, success(&route).1, "{route:?} with the owner's token: {own:?}");
     }
+}
+
+#[tokio::test]
+async fn a_cookie_alone_opens_no_protected_route() {
+    let owner = Api::shared().user().await;
+    let task = owner.task("mine").await;
+    let body = json!({"email": owner.email, "password": PASSWORD, "cookie": true});
+    let session = owner.api.send(Method::POST, "/users/signin", None, Some(&body)).await.expect(200);
+    let cookie = session.header("set-cookie").split(';').next().unwrap().to_owned();
+    for route in protected_routes() {
+        let mut request =
+            owner.api.request(route.method(), &route.path_of(&owner.id, id(&task))).header(COOKIE, &cookie);
+        if let (Some(body), _) = success(&route) {
+            request = request.json(&body);
+        }
+        let refused = reply(request).await.expect(401);
+        assert_eq!(refused.header("www-authenticate"), "Bearer", "{route:?}");
+        assert_eq!(refused.body["code"], "token_missing", "{route:?}");
+    }
+    // It is a good one.
+    let refresh = owner.api.request(Method::POST, "/users/token").header(COOKIE, &cookie).json(&json!({}));
+    reply(refresh).await.expect(200);
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use tests::{
-    api::{Api, PASSWORD},
+    api::{Api, PASSWORD, two_users},
     base_path::Host,
     browser::with_browser,
+    server::{Settings, TestServer},
 };
 
 use crate::journey::{load_more, user_journey};
@@ -123,19 +124,26 @@ async fn the_client_takes_its_base_in_any_form_and_finds_every_page() {
 }
 
 #[tokio::test]
-async fn apis_on_one_host_keep_their_sessions_apart() {
-    let (host, user) = (Host::start().await, Api::shared().user().await);
-    user.task("Mine").await;
+async fn stages_on_one_host_keep_their_sessions_apart() {
+    let [one, two] = ["one", "two"].map(|stage| TestServer::start(&Settings::shared().with("STAGE", stage)));
+    let host = Host::start_https(&[("/v1", &one.api), ("/v2", &two.api)]).await;
+    let (ada, bob) = two_users().await;
+    ada.task("Ada's").await;
+    bob.task("Bob's").await;
     with_browser(async |page| {
-        page.open(&host.url("/v1/")).await;
-        page.sign_in(&user.email).await;
-        page.wait_for_titles(&["Mine"]).await;
-        page.open(&host.url("/v2/")).await;
-        page.wait_for("the sign-in form", "!document.getElementById('sign-in').closest('[hidden]')").await;
+        for (path, user, title) in [("/v1/", &ada, "Ada's"), ("/v2/", &bob, "Bob's")] {
+            page.open(&host.url(path)).await;
+            page.wait_for("the sign-in form", "!document.getElementById('sign-in').closest('[hidden]')").await;
+            page.sign_in(&user.email).await;
+            page.wait_for_titles(&[title]).await;
+        }
         page.open(&host.url("/v1")).await;
-        page.wait_for_titles(&["Mine"]).await;
-        page.reload().await;
-        page.wait_for_titles(&["Mine"]).await;
+        page.wait_for_titles(&["Ada's"]).await;
+        page.press_button("Sign out").await;
+        page.wait_for_text("You are signed out.").await;
+        page.open(&host.url("/v2")).await;
+        page.wait_for_titles(&["Bob's"]).await;
     })
     .await;
+    host.assert_nothing_outside();
 }

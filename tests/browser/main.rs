@@ -3,6 +3,7 @@
 
 mod base_path;
 mod conflicts;
+mod cookie;
 mod journey;
 mod network;
 mod origins;

@@ -36,20 +36,20 @@ async fn journey(client: &str, next: &str) {
             await api.deleteTask(done);
             const deleted = await failure(api.task(first.id));
             const renewed = await api.changePassword(password, password + "!");
-            const revoked = await failure(api.account());
-            api.session = await api.signIn(email, password + "!");
-            const me = await api.account();
-            await api.deleteAccount();
+            const stays = await api.account();
+            const other = new TaskApi(base);
+            other.session = await other.signIn(email, password + "!");
+            const me = await other.account();
+            await other.deleteAccount();
             return {{
-                same: account.id === me.id && account.id === renewed.id,
+                same: [renewed, stays, me].every(({{ id }}) => id === account.id),
                 taken: taken.status,
                 once: again.id === first.id,
                 pages: [page.tasks.map((task) => task.title), rest.tasks.map((task) => task.title), rest.next],
                 tags: [first.etag === got.etag, done.etag !== got.etag, /^"[^"]+"$/.test(got.etag)],
                 stale: [stale instanceof Changed, stale.current?.completed],
                 gone: deleted.status,
-                revoked: [revoked.status, revoked.tokenIsInvalid],
-                deleted: (await failure(api.account())).status,
+                ended: await failure(api.account()).then((error) => [error.status, error.tokenIsInvalid]),
             }};"#,
             json!([api, email, PASSWORD])
         );
@@ -62,8 +62,7 @@ async fn journey(client: &str, next: &str) {
             "tags": [true, true, true],
             "stale": [true, true],
             "gone": 403,
-            "revoked": [401, true],
-            "deleted": 401,
+            "ended": [401, true],
         });
         assert_eq!(found, expected);
     })
@@ -79,6 +78,53 @@ async fn a_page_of_another_origin_can_do_everything() {
 #[tokio::test]
 async fn the_client_of_the_first_release_still_works_but_for_the_next_page() {
     journey(FIRST_CLIENT, "`users/${api.session.user_id}/tasks${page.next}`").await;
+}
+
+#[tokio::test]
+async fn a_client_gets_the_next_token_once_for_all_requests_that_wait() {
+    let (origin, user) = (serve_empty_page().await, Api::shared().user().await);
+    let server = TestServer::start(&Settings::shared());
+    with_browser(async |page| {
+        page.open(&origin).await;
+        let script = format!(
+            r#"
+            const {{ TaskApi }} = await import("/api.js");
+            const [base, email, password] = {};
+            const [kept, ends] = [[], []];
+            const options = {{ onSession: (session) => kept.push(session), onSessionEnd: () => ends.push(api.session) }};
+            const api = new TaskApi(base, options);
+            api.session = await api.signIn(email, password);
+            const ask = async () => {{
+                const answers = await Promise.allSettled(Array.from({{ length: 10 }}, () => api.account()));
+                return answers.filter((it) => it.value?.email === email).length;
+            }};
+            const answered = [await ask()];
+            // One that has expired by this clock, and then by the service's alone.
+            api.session = {{ ...api.session, token: "x", expires_at: Date.now() }};
+            answered.push(await ask());
+            api.session = {{ ...api.session, token: "x" }};
+            answered.push(await ask());
+
+            // A page that starts with what it has stored.
+            const again = new TaskApi(base);
+            again.session = JSON.parse(JSON.stringify(kept.at(-1)));
+            const next = await again.refresh();
+            await again.signOut();
+            api.session = {{ ...api.session, token: "x" }};
+            answered.push(await ask());
+            return [answered, kept.length, ends, next.session_id === kept[0].session_id, again.session];"#,
+            json!([server.api.url("/"), user.email, PASSWORD])
+        );
+        assert_eq!(page.run_async(&script).await, json!([[10, 10, 10, 0], 2, [null], true, null]));
+    })
+    .await;
+    let refreshes: Vec<_> = server
+        .requests()
+        .into_iter()
+        .filter(|line| line["route"] == "POST /users/token")
+        .map(|line| line["status"].clone())
+        .collect();
+    assert_eq!(refreshes, [200, 200, 200, 401]);
 }
 
 #[tokio::test]

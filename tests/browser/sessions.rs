@@ -1,4 +1,4 @@
-//! Sessions: where the token is kept, and what remains when it ends.
+//! Sessions: how long they last, in all tabs, and what remains when they end.
 
 use std::time::Duration;
 
@@ -8,44 +8,70 @@ use tests::{
     api::{Api, PASSWORD, two_users},
     browser::{page_url, with_browser},
     database::set_signin_failures,
+    relay::Relay,
     server::{Settings, TestServer},
 };
 use thirtyfour::Key;
 
+/// Where the page of release 0.1.0 kept the session of a tab.
+const FIRST_RELEASES_KEY: &str = "task-api-session";
+
 #[tokio::test]
-async fn two_people_in_two_tabs_never_see_each_others_tasks() {
+async fn all_tabs_have_one_session_and_leave_it_together() {
+    let (ada, bob) = two_users().await;
+    ada.task("Ada's").await;
+    bob.task("Bob's").await;
+    with_browser(async |page| {
+        // A tab at the sign-in form follows a sign-in in another one.
+        page.open(&page_url()).await;
+        page.wait_for("the sign-in form", "!document.getElementById('sign-in').closest('[hidden]')").await;
+        page.new_tab().await;
+        page.open(&page_url()).await;
+        page.sign_in(&ada.email).await;
+        page.switch_to_tab(0).await;
+        page.wait_for_titles(&["Ada's"]).await;
+
+        // So it does with the sign-out; nothing of a user is left to the next one, not even a draft.
+        page.fill("New task", "Ada's secret").await;
+        page.switch_to_tab(1).await;
+        page.fill("New task", "Ada's other secret").await;
+        page.press_button("Sign out").await;
+        page.wait_for_text("You are signed out.").await;
+        page.switch_to_tab(0).await;
+        page.wait_for_text("You are signed out.").await;
+        page.sign_in(&bob.email).await;
+        for tab in [0, 1] {
+            page.switch_to_tab(tab).await;
+            page.wait_for_titles(&["Bob's"]).await;
+            assert_eq!(page.run("return document.getElementById('add-title').value").await, "");
+            assert!(!page.text("body").await.contains("Ada"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tab_of_another_user_shows_the_one_who_has_signed_in_last() {
     let (ada, bob) = two_users().await;
     ada.task("Ada's").await;
     bob.task("Bob's").await;
     with_browser(async |page| {
         page.open(&page_url()).await;
         page.sign_in(&ada.email).await;
-        page.wait_for_titles(&["Ada's"]).await;
-
-        // A second tab has no session.
+        page.fill("New task", "Ada's secret").await;
         page.new_tab().await;
         page.open(&page_url()).await;
-        let left = page.run("return [document.cookie, localStorage.length, sessionStorage.length]").await;
-        assert_eq!(left, json!(["", 0, 0]), "the token is in the first tab alone");
-        page.sign_in(&bob.email).await;
-        page.wait_for_titles(&["Bob's"]).await;
-
-        // Each tab keeps its session over a reload.
-        page.reload().await;
-        page.wait_for_titles(&["Bob's"]).await;
-        page.switch_to_tab(0).await;
-        page.reload().await;
         page.wait_for_titles(&["Ada's"]).await;
-
-        // Nothing of a user is left to the next one, not even a draft.
-        page.fill("New task", "Ada's secret").await;
-        page.press_button("Sign out").await;
-        page.wait_for_text("You are signed out.").await;
-        assert_eq!(page.run("return sessionStorage.length").await, 0);
+        // Ada's session ends in this tab while the other one has no part in it.
+        ada.delete("/sessions").await.expect(204);
+        page.press_button("Edit: Ada's").await;
+        page.fill("Title", "Ada's own").await;
+        page.press_button("Save").await;
+        page.wait_for_text("Your session has ended.").await;
         page.sign_in(&bob.email).await;
+        page.switch_to_tab(0).await;
         page.wait_for_titles(&["Bob's"]).await;
         assert_eq!(page.run("return document.getElementById('add-title').value").await, "");
-        assert!(!page.text("body").await.contains("Ada"));
     })
     .await;
 }
@@ -61,7 +87,7 @@ async fn a_session_that_has_ended_leads_to_the_sign_in_form_and_loses_no_input()
         page.press_button("Edit: Buy milk").await;
         page.fill("Title", "Buy oat milk").await;
 
-        // Elsewhere the password is changed and changed back, which revokes all tokens.
+        // Elsewhere the password is changed and changed back, which ends this session.
         for (current, new) in [(PASSWORD, "another good one"), ("another good one", PASSWORD)] {
             let token = user.api.sign_in(&user.email, current).await.expect(200).token();
             let body = json!({ "current_password": current, "password": new });
@@ -71,7 +97,6 @@ async fn a_session_that_has_ended_leads_to_the_sign_in_form_and_loses_no_input()
         page.wait_for_text("Your session has ended. Please sign in again. What you were writing is kept.").await;
         assert_eq!(page.focused().await, "Password", "the address is known");
         assert!(page.titles().await.is_empty(), "nothing of the list is left");
-        assert_eq!(page.run("return sessionStorage.length").await, 0);
 
         // Continue where the session ended.
         page.replace_text(PASSWORD).await;
@@ -85,22 +110,77 @@ async fn a_session_that_has_ended_leads_to_the_sign_in_form_and_loses_no_input()
 }
 
 #[tokio::test]
-async fn a_token_that_has_expired_leads_to_the_sign_in_form() {
+async fn a_token_that_has_expired_is_replaced_without_the_user() {
     let user = Api::shared().user().await;
-    let short_lived = TestServer::start(&Settings::shared().with("TOKEN_LIFETIME_SECONDS", "1"));
-    let token = short_lived.api.sign_in(&user.email, PASSWORD).await.expect(200).token();
-    while user.api.send(Method::GET, &user.path(""), Some(&token), None).await.status == 200 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let server = TestServer::start(&Settings::shared().with("TOKEN_LIFETIME_SECONDS", "5"));
+    with_browser(async |page| {
+        page.open(&server.api.url("/")).await;
+        page.sign_in(&user.email).await;
+        let token = server.api.sign_in(&user.email, PASSWORD).await.expect(200).token();
+        while user.api.send(Method::GET, &user.path(""), Some(&token), None).await.status == 200 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        page.fill("New task", "Buy milk").await;
+        page.press_button("Add").await;
+        page.wait_for_titles(&["Buy milk"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tab_that_release_0_1_0_has_left_signed_in_stays_so() {
+    let user = Api::shared().user().await;
+    user.task("Buy milk").await;
+    with_browser(async |page| {
+        page.open(&page_url()).await;
+        let session = json!({ "token": user.token, "user_id": user.id }).to_string();
+        page.run(&format!("sessionStorage.setItem({}, {})", json!(FIRST_RELEASES_KEY), json!(session))).await;
+        page.reload().await;
+        page.wait_for_titles(&["Buy milk"]).await;
+        page.press_button("Sign out").await;
+        page.wait_for_text("You are signed out.").await;
+        assert_eq!(page.run("return sessionStorage.length").await, 0);
+        page.reload().await;
+        page.wait_for("the sign-in form", "!document.getElementById('sign-in').closest('[hidden]')").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn signing_out_without_a_network_is_not_pretended() {
+    let user = Api::shared().user().await;
+    user.task("Buy milk").await;
+    let (relay, url) = Relay::in_front_of(&page_url()).await;
+    let sessions = async || user.get("/sessions").await.expect(200).body.as_array().expect("sessions").len();
+    with_browser(async |page| {
+        page.open(&url).await;
+        page.sign_in(&user.email).await;
+        relay.refuse(true);
+        relay.cut();
+        page.press_button("Sign out").await;
+        page.wait_for_text("You are still signed in. The service could not be reached.").await;
+        assert_eq!((page.titles().await, sessions().await), (vec!["Buy milk".to_owned()], 2));
+        relay.refuse(false);
+        page.press_button("Sign out").await;
+        page.wait_for_text("You are signed out.").await;
+        assert_eq!(sessions().await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_away_when_the_page_opens_signs_nobody_out() {
+    let user = Api::shared().user().await;
+    user.task("Buy milk").await;
     with_browser(async |page| {
         page.open(&page_url()).await;
         page.sign_in(&user.email).await;
-        // As if the tab had stayed open until its token expired.
-        let session = json!({ "token": token, "user_id": user.id }).to_string();
-        page.run(&format!("sessionStorage.setItem('task-api-session', {})", json!(session))).await;
+        page.block(&["*/users/token"]).await;
         page.reload().await;
-        page.wait_for_text("Your session has ended. Please sign in again.").await;
-        page.sign_in(&user.email).await;
+        page.wait_for_text("The service could not be reached. Check your connection and try again.").await;
+        page.block(&[]).await;
+        page.press_button("Try again").await;
+        page.wait_for_titles(&["Buy milk"]).await;
     })
     .await;
 }

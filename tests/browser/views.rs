@@ -70,6 +70,14 @@ async fn every_view_fits_every_screen_and_is_accessible() {
         check_view(page, "sign-up").await;
         page.press_button("Sign in").await;
 
+        page.press_button("Forgot your password?").await;
+        check_view(page, "forgot").await;
+        page.run("location.hash = 'password-reset=x&email=ada.lovelace@example.com'").await;
+        page.wait_for_text("For ada.lovelace@example.com. This signs out all your devices.").await;
+        page.fill("New password", "short").await;
+        check_view(page, "reset").await;
+        page.press_button("Back to sign in").await;
+
         page.fill("E-mail address", &user.email).await;
         page.fill("Password", "not this one").await;
         page.press(Key::Enter).await;

@@ -42,6 +42,12 @@ impl Api {
         format!("{}{path}", self.base)
     }
 
+    /// The name of the cookie that the API sets: its port's, unless it belongs to a stage.
+    pub fn cookie_name(&self) -> String {
+        let base: Url = self.base.parse().expect("a URL");
+        format!("task-api-{}", base.port().expect("a port"))
+    }
+
     /// A request, to be completed and then sent with [`reply`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, self.url(path))

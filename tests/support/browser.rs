@@ -4,14 +4,16 @@ use std::{
     collections::BTreeSet,
     fs,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver, error::WebDriverError};
+use thirtyfour::{
+    CapabilitiesHelper, ChromiumLikeCapabilities, Cookie, DesiredCapabilities, Key, WebDriver, error::WebDriverError,
+};
 
 use crate::{
     api::{Api, PASSWORD},
@@ -45,21 +47,29 @@ pub fn page_url() -> String {
 
 /// Runs a test with a browser of its own, which ends however the test ends.
 pub async fn with_browser(test: impl AsyncFnOnce(&Page)) {
+    with_profile(TempDir::new().expect("a folder").path(), test).await;
+}
+
+/// The same, in a folder that keeps what a browser keeps between its runs.
+pub async fn with_profile(profile: &Path, test: impl AsyncFnOnce(&Page)) {
     let port = free_port();
     let mut chromedriver = Command::new(variable("CHROMEDRIVER"));
     chromedriver.arg(format!("--port={port}")).process_group(0);
-    let chromedriver = Service::start(TempDir::new().expect("a folder"), port, &mut chromedriver);
+    let _chromedriver = Service::start(TempDir::new().expect("a folder"), port, &mut chromedriver);
     let mut capabilities = DesiredCapabilities::chrome();
     let set = |capabilities: &mut thirtyfour::ChromeCapabilities| {
         capabilities.set_binary(&variable("CHROMIUM"))?;
         capabilities.set_browser_log_level(thirtyfour::LoggingPrefsLogLevel::All)?;
+        // The stack's own, of `origins::serve_https`.
+        capabilities.accept_insecure_certs(true)?;
         ARGUMENTS.iter().try_for_each(|argument| capabilities.add_arg(argument))?;
-        capabilities.add_arg(&format!("--user-data-dir={}", chromedriver.folder().join("profile").display()))
+        capabilities.add_arg(&format!("--user-data-dir={}", profile.display()))
     };
     set(&mut capabilities).expect("capabilities");
     let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await.expect("a browser");
     let done = driver
         .run_and_quit(|driver| async move {
+            driver.set_script_timeout(TIMEOUT).await?;
             test(&Page { driver }).await;
             Ok::<_, WebDriverError>(())
         })
@@ -92,6 +102,18 @@ impl Page {
     pub async fn switch_to_tab(&self, number: usize) {
         let tabs = self.driver.windows().await.expect("tabs");
         self.driver.switch_to_window(tabs[number].clone()).await.expect("the tab");
+    }
+
+    /// All cookies that the browser would send with a request to this page.
+    pub async fn cookies(&self) -> Vec<Cookie> {
+        self.driver.get_all_cookies().await.expect("cookies")
+    }
+
+    /// Starts or stops failing this tab's requests to URLs of this pattern, in which `*` is any text.
+    pub async fn block(&self, urls: &[&str]) {
+        let cdp = self.driver.cdp();
+        cdp.send_raw("Network.enable", json!({})).await.expect("the network's domain");
+        cdp.send_raw("Network.setBlockedURLs", json!({ "urls": urls })).await.expect("a filter");
     }
 
     /// The value that a script returns.

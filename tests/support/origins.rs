@@ -1,11 +1,21 @@
 //! Hosts beside the API's.
 
-use std::{fs, net::Ipv4Addr};
+use std::{
+    fs,
+    future::pending,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
-use axum::{Router, http::header, response::Html, routing::get};
-use tokio::net::TcpListener;
+use axum::{Router, http::header, response::Html, routing::get, serve::Listener};
+use native_tls::Identity;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tokio_native_tls::{TlsAcceptor, TlsStream};
 
-use crate::workspace::root;
+use crate::{database::ca_file, workspace::root};
 
 /// Serves a router on a port of its own; its origin.
 pub async fn serve(router: Router) -> String {
@@ -13,6 +23,52 @@ pub async fn serve(router: Router) -> String {
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")
+}
+
+/// The same over TLS, with the certificate of the stack's servers.
+pub async fn serve_https(router: Router) -> String {
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = tcp.local_addr().expect("an address");
+    let acceptor = tls_acceptor();
+    let (sender, accepted) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((client, peer)) = tcp.accept().await {
+            // A browser opens connections in advance, so no handshake may wait for another.
+            let (acceptor, sender) = (acceptor.clone(), sender.clone());
+            tokio::spawn(async move { acceptor.accept(client).await.map(|client| sender.send((client, peer))) });
+        }
+    });
+    tokio::spawn(async move { axum::serve(TlsListener { accepted, address }, router).await });
+    format!("https://{address}")
+}
+
+/// Accepts with the certificate of the stack's servers.
+pub(crate) fn tls_acceptor() -> TlsAcceptor {
+    let ca = ca_file();
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| fs::read(ca.with_file_name(name)));
+    let identity = Identity::from_pkcs8(&certificate.expect("a certificate"), &key.expect("a key"));
+    native_tls::TlsAcceptor::new(identity.expect("an identity")).expect("TLS").into()
+}
+
+struct TlsListener {
+    accepted: mpsc::UnboundedReceiver<(TlsStream<TcpStream>, SocketAddr)>,
+    address: SocketAddr,
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.accepted.recv().await {
+            Some(client) => client,
+            None => pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Ok(self.address)
+    }
 }
 
 /// The page's client.

@@ -8,7 +8,6 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use native_tls::Identity;
 use postgres_protocol::message::backend::Message;
 use reqwest::Url;
 use tokio::{
@@ -19,7 +18,7 @@ use tokio::{
 use tokio_native_tls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
-use crate::database::ca_file;
+use crate::{database::ca_file, origins::tls_acceptor};
 
 #[derive(Debug)]
 pub struct Proxy {
@@ -75,18 +74,14 @@ impl Proxy {
     /// certificate, passes through it.
     pub async fn in_front_of(url: &str) -> (Self, String) {
         let parsed: Url = url.parse().expect("a URL");
-        let ca = ca_file();
-        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| fs::read(ca.with_file_name(name)));
-        let identity = Identity::from_pkcs8(&certificate.expect("a certificate"), &key.expect("a key"));
-        let acceptor = native_tls::TlsAcceptor::new(identity.expect("an identity")).expect("TLS");
-        let ca = native_tls::Certificate::from_pem(&fs::read(ca).expect("an authority")).expect("an authority");
+        let ca = native_tls::Certificate::from_pem(&fs::read(ca_file()).expect("an authority")).expect("an authority");
         let connector = native_tls::TlsConnector::builder().add_root_certificate(ca).build().expect("TLS");
 
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let inner = Arc::new(Inner {
             host: parsed.host_str().expect("a host").to_owned(),
             target: parsed.port().expect("a port"),
-            acceptor: acceptor.into(),
+            acceptor: tls_acceptor(),
             connector: connector.into(),
             refusals: Mutex::default(),
             asleep: watch::Sender::new(false),

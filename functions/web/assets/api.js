@@ -8,14 +8,20 @@
 //     const task = await api.createTask({ title: "Buy milk" }, newKey());
 //     await api.updateTask(task, { completed: true });
 //
+// A session goes on by itself: its token lasts an hour, and the client gets the next one when it is needed. To keep the
+// session over a reload, store what `onSession` is called with and assign it to `session` again; with `cookie`, a page of
+// the API's own origin has nothing to store, and calls `refresh()` when it starts.
+//
 // A call that fails throws a `Problem` (an error response), `NoAnswer` (no response) or `Changed` (the task has changed
-// since the caller read it). Requests that may be sent twice are retried: see `#send`.
+// since the caller read it). Requests that may be sent twice are retried: see `#call`.
 
 /** An error response of the API: a problem document (RFC 9457). */
 export class Problem extends Error {
   constructor(response, document) {
     super(document.detail ?? `The service answered with status ${response.status}.`);
     this.status = response.status;
+    /** The kind of problem, as a word for programs. */
+    this.code = document.code;
     /** What is wrong with which field: `[{ field, detail }]`. */
     this.errors = document.errors ?? [];
     /** Identifies the request in the service's log. */
@@ -67,32 +73,79 @@ const PATIENCE = 15;
 /** The timeout of an attempt, in milliseconds: the gateway gives up after 30 s. */
 const TIMEOUT = 35_000;
 
+/** The same for a refresh: all attempts are made while the API still gives the same answer, for 60 s. */
+const REFRESH_TIMEOUT = 15_000;
+
+/** A token that expires within this time is replaced before it is sent, in milliseconds. */
+const MARGIN = 30_000;
+
 export class TaskApi {
   #base;
+  #cookie;
   #onWait;
+  #onSession;
   #onSessionEnd;
+  /** The refresh that is under way, or null. */
+  #refreshing = null;
 
   /**
    * @param base the API's URL, with or without a slash at the end; a relative one is relative to the page
+   * @param cookie leave the refresh token to a cookie that no script can read; for pages of the API's own origin
    * @param onWait called with `{ seconds, error }` before a retry, and with null when the call has ended
-   * @param onSessionEnd called when the session's token is no longer accepted
+   * @param onSession called with the session after a refresh
+   * @param onSessionEnd called when the session has ended; `session` is null then
    */
-  constructor(base, { onWait = () => {}, onSessionEnd = () => {} } = {}) {
+  constructor(base, { cookie = false, onWait = () => {}, onSession = () => {}, onSessionEnd = () => {} } = {}) {
     this.#base = folder(base);
+    this.#cookie = cookie;
     this.#onWait = onWait;
+    this.#onSession = onSession;
     this.#onSessionEnd = onSessionEnd;
-    /** `{ token, user_id }` of the signed-in user, as `signIn` returns it. */
+    /** The session, as `signIn` returns it, or null. */
     this.session = null;
   }
 
   /** Creates an account. 409 when the address has one, 422. */
   async signUp(email, password) {
-    return (await this.#send("POST", "users/signup", { body: { email, password } })).body;
+    return (await this.#call("POST", "users/signup", { body: { email, password } })).body;
   }
 
   /** A session. 401 when the address or the password is wrong, 429 after too many attempts. */
   async signIn(email, password) {
-    return (await this.#send("POST", "users/signin", { body: { email, password } })).body;
+    const body = this.#cookie ? { email, password, cookie: true } : { email, password };
+    return withExpiry(await this.#call("POST", "users/signin", { body, cookie: this.#cookie }));
+  }
+
+  /**
+   * Gets the session's next token, once for all that ask at a time. 401 when the session has ended.
+   *
+   * Calls do this themselves when the token expires. With a cookie, this is how a page begins.
+   */
+  refresh() {
+    this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
+    return this.#refreshing;
+  }
+
+  /** Signs out: the session ends, and its cookie goes. */
+  async signOut() {
+    try {
+      await this.#send("DELETE", this.#mine("/sessions/current"), { cookie: this.#cookie });
+    } catch (error) {
+      // It had ended before, or by the attempt whose response was lost. A token of release 0.1.0 has no session.
+      if (!error.tokenIsInvalid && error.code !== "no_such_session") throw error;
+    }
+    this.session = null;
+  }
+
+  /** Asks for a mail with a token for `resetPassword`, if the address has an account. 501 when the API sends no mail. */
+  async requestPasswordReset(email) {
+    await this.#call("POST", "users/password-reset", { body: { email } });
+  }
+
+  /** Sets a new password, and ends every session of the account. 401 when the token is wrong, used or too old, 422. */
+  async resetPassword(token, password) {
+    // Not retried: once it has succeeded, the token is used.
+    await this.#call("PUT", "users/password-reset", { body: { token, password }, once: true });
   }
 
   /** The account that is signed in. */
@@ -100,15 +153,15 @@ export class TaskApi {
     return (await this.#send("GET", this.#mine())).body;
   }
 
-  /** Changes the password, which ends every session of the account, including this one. 401 when `current` is wrong. */
+  /** Changes the password, which ends every other session of the account. 401 when `current` is wrong. */
   async changePassword(current, password) {
-    // Not retried: once it has succeeded, the token is revoked.
+    // Not retried: once it has succeeded, `current` is wrong.
     return (await this.#send("PUT", this.#mine(), { body: { current_password: current, password }, once: true })).body;
   }
 
   /** Deletes the account and all its tasks. */
   async deleteAccount() {
-    await this.#send("DELETE", this.#mine(), { once: true });
+    await this.#send("DELETE", this.#mine(), { once: true, cookie: this.#cookie });
   }
 
   /** A page of tasks, newest first: `{ tasks, next }`. With `next` of a page, the one after it. */
@@ -175,30 +228,79 @@ export class TaskApi {
     return `users/${this.session.user_id}${rest}`;
   }
 
+  async #refresh() {
+    const { session } = this;
+    const body = this.#cookie ? {} : { refresh_token: session.refresh_token };
+    // Of two tabs that refresh at once, the one with the older answer could be the last to set the cookie.
+    const lock = this.#cookie ? `task-api ${this.#base.pathname}` : null;
+    const options = { body, cookie: this.#cookie, lock, timeout: REFRESH_TIMEOUT, once: false };
+    try {
+      const next = withExpiry(await this.#call("POST", "users/token", options));
+      // Unless the user has signed out or in again meanwhile.
+      if (this.session === session) {
+        this.session = next;
+        this.#onSession(next);
+      }
+      return next;
+    } catch (error) {
+      if (error.status === 401) this.#end(session);
+      throw error;
+    }
+  }
+
+  /** Refreshes a session of which a token has expired. It has ended if it cannot be, or is another user's now. */
+  async #renew(session) {
+    if (this.session === session) await this.refresh();
+    if (this.session !== null && this.session.user_id !== session.user_id) this.#end(this.session);
+  }
+
+  #end(session) {
+    if (session === null || this.session !== session) return;
+    this.session = null;
+    this.#onSessionEnd();
+  }
+
+  /** Sends a request with the session's token, and with the next one if that has expired. */
+  async #send(method, path, options) {
+    const { session } = this;
+    const isRenewable = this.#cookie || session.refresh_token !== undefined;
+    if (isRenewable && session.expires_at < Date.now() + MARGIN) await this.#renew(session);
+    try {
+      return await this.#call(method, path, { ...options, token: this.session?.token });
+    } catch (error) {
+      if (!error.tokenIsInvalid) throw error;
+      if (!isRenewable) this.#end(session);
+      else await this.#renew(session);
+      if (this.session === null) throw error;
+      return await this.#call(method, path, { ...options, token: this.session.token, isRepeat: error.isRepeat });
+    }
+  }
+
   /**
    * Sends a request, and retries it while the failure may be temporary.
    *
    * Only idempotent requests are retried: GET, PUT and DELETE, and a POST with an `Idempotency-Key`. `Retry-After` is
    * respected; if it is longer than `PATIENCE`, the call fails.
    */
-  async #send(method, path, { body, headers = {}, signal, once = method === "POST" && !("idempotency-key" in headers) } = {}) {
-    const { session } = this;
+  async #call(method, path, options = {}) {
+    const { token, body, headers = {}, cookie = false, lock = null, signal, timeout = TIMEOUT, isRepeat = false } = options;
+    const { once = method === "POST" && !("idempotency-key" in headers) } = options;
     const url = new URL(path, this.#base);
-    const request = { method, headers: { ...headers }, credentials: "omit", cache: "no-store" };
-    if (session) request.headers.authorization = `Bearer ${session.token}`;
+    const credentials = cookie ? "same-origin" : "omit";
+    const request = { method, headers: { ...headers }, credentials, cache: "no-store" };
+    if (token !== undefined) request.headers.authorization = `Bearer ${token}`;
     if (body !== undefined) {
       request.headers["content-type"] = "application/json";
       request.body = JSON.stringify(body);
     }
     const pauses = once ? [] : [...PAUSES];
-    let mayBeServed = false;
+    let mayBeServed = isRepeat;
     try {
       for (;;) {
         try {
-          return await this.#attempt(url, request, signal);
+          return await alone(lock, () => this.#attempt(url, request, timeout, signal));
         } catch (error) {
           if (error instanceof Problem) error.isRepeat = mayBeServed;
-          if (error.tokenIsInvalid && this.session === session) this.#onSessionEnd();
           const mayPass = error instanceof NoAnswer || error.isPassing;
           const seconds = Math.max(pauses.shift() ?? Infinity, error.retryAfter ?? 0);
           if (!mayPass || seconds > PATIENCE) throw error;
@@ -212,8 +314,8 @@ export class TaskApi {
     }
   }
 
-  async #attempt(url, request, signal) {
-    const timeout = AbortSignal.timeout(TIMEOUT);
+  async #attempt(url, request, milliseconds, signal) {
+    const timeout = AbortSignal.timeout(milliseconds);
     let response, text;
     try {
       const signals = signal ? AbortSignal.any([signal, timeout]) : timeout;
@@ -227,6 +329,16 @@ export class TaskApi {
     if (!response.ok) throw new Problem(response, body ?? {});
     return { body, headers: response.headers, url };
   }
+}
+
+/** The session in a response, with the time its token expires at, in milliseconds since 1970. */
+function withExpiry({ body }) {
+  return { ...body, expires_at: Date.now() + body.expires_in * 1000 };
+}
+
+/** Runs when no other tab of this origin holds the lock. Where a cookie is kept, there are locks. */
+function alone(lock, work) {
+  return lock !== null && globalThis.navigator?.locks ? navigator.locks.request(lock, work) : work();
 }
 
 /** The task in a response, with its entity tag. */

@@ -105,6 +105,8 @@ export function sentence(error) {
     case 503:
     case 504:
       return `The service is temporarily unavailable.${wait}`;
+    case 501:
+      return "This service sends no mail. Ask those who run it for a new password.";
     case 500:
       return `Something went wrong in the service.${error.requestId ? ` The request id is ${error.requestId}.` : ""}`;
     default:

@@ -1,36 +1,37 @@
-// The session, kept over a reload.
+// The session of the browser, which all tabs of this page share.
 //
-// The token is in `sessionStorage`: it belongs to this tab and this origin, ends with the tab, and is sent only when this
-// code adds it, so no other site can make the browser send it. A cookie would be sent with every request; `localStorage`
-// is shared with every tab and outlives the browser. Memory would be no safer from what can read `sessionStorage`, which
-// is script of this origin in this tab, and every reload would need a sign-in. The Content-Security-Policy allows only
-// script that is served from here.
+// Its refresh token is in a cookie that no script can read and no other site can make the browser send (HttpOnly,
+// SameSite=Strict). The token that requests are made with is in this tab's memory alone: a reload gets another one.
 
-/** APIs on one host, such as `/v1` and `/v2`, share the storage; each page has its own key. */
-const KEY = `task-api-session${new URL("..", import.meta.url).pathname.replace(/\/$/, "")}`;
+const base = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
-/** The session of this tab, or null. Only the API knows whether it is still valid. */
-export function load() {
+/** APIs on one host, such as `/v1` and `/v2`, share the origin; each page has its own channel. */
+const tabs = new BroadcastChannel(`task-api-session${base}`);
+
+/** Tells the other tabs who is signed in now; null is nobody. */
+export function announce(user) {
+  tabs.postMessage(user);
+}
+
+/** Calls `listener` with what another tab announces. */
+export function onAnnouncement(listener) {
+  tabs.addEventListener("message", ({ data }) => listener(data));
+}
+
+/** Where the page of release 0.1.0 kept the session of a tab. Its token holds for an hour. */
+const KEY = `task-api-session${base}`;
+
+/** The session of a tab that release 0.1.0 has left, or null. */
+export function inherited() {
   try {
     return JSON.parse(sessionStorage.getItem(KEY));
   } catch {
-    // Storage may be disabled. Then the session lasts until the reload.
+    // Storage may be disabled.
     return null;
   }
 }
 
-/** Stores the part of a sign-in's response that calls need, and returns it. */
-export function save({ token, user_id }) {
-  const session = { token, user_id };
-  try {
-    sessionStorage.setItem(KEY, JSON.stringify(session));
-  } catch {
-    // As above.
-  }
-  return session;
-}
-
-export function clear() {
+export function forgetInherited() {
   try {
     sessionStorage.removeItem(KEY);
   } catch {

@@ -3,60 +3,114 @@
 import { TaskApi } from "./api.js";
 import { accountDialog, welcome } from "./account.js";
 import { duration, sentence } from "./forms.js";
-import * as stored from "./session.js";
+import { announce, forgetInherited, inherited, onAnnouncement } from "./session.js";
 import { taskList } from "./tasks.js";
 
+const byId = (id) => document.getElementById(id);
+
 const api = new TaskApi(new URL("..", import.meta.url), {
+  cookie: true,
   onWait: (wait) => (wait ? sayWait(wait) : waiting && say("")),
   onSessionEnd: () =>
     leave(`Your session has ended. Please sign in again.${tasks.isWriting ? " What you were writing is kept." : ""}`),
 });
 
-const front = welcome(api, enter);
-const tasks = taskList(api, say);
-const account = accountDialog(api, {
-  onSession: begin,
-  onEnd: (why) => {
-    tasks.forget();
-    leave(why);
+const front = welcome(api, {
+  onSession: (session) => {
+    api.session = session;
+    announce(session.user_id);
+    open();
   },
-  say,
+  onBack: resume,
 });
+const tasks = taskList(api, say);
+const account = accountDialog(api, { onEnd: signedOut, say });
 
-function begin(session) {
-  api.session = stored.save(session);
-}
-
-function enter(session) {
-  begin(session);
-  open();
-}
-
+/** Shows the list of the user who is signed in. */
 function open() {
   front.hide();
   account.show();
   tasks.show();
 }
 
+/** Hides the list. */
+function close() {
+  api.session = null;
+  tasks.hide();
+  account.hide();
+}
+
 /** Shows the sign-in form, and `why`. */
 function leave(why) {
   const { email } = account;
-  api.session = null;
-  stored.clear();
-  tasks.hide();
-  account.hide();
+  close();
+  forgetInherited();
   front.show(why, email);
 }
 
-document.getElementById("sign-out").addEventListener("click", () => {
+/** The user has ended the session: it has ended in every tab, and nothing that was written is kept. */
+function signedOut(why) {
+  announce(null);
   tasks.forget();
-  leave("You are signed out.");
+  leave(why);
+}
+
+/** Goes on with the session that the browser keeps, or shows the sign-in form. */
+async function resume() {
+  close();
+  front.hide();
+  const failure = byId("resume-failure");
+  failure.hidden = true;
+  try {
+    await api.refresh();
+  } catch (error) {
+    if (error.status !== 401) {
+      failure.querySelector("p").textContent = sentence(error);
+      failure.hidden = false;
+      return;
+    }
+    api.session = inherited();
+  }
+  if (api.session) open();
+  else front.show();
+}
+
+byId("resume").addEventListener("click", resume);
+
+const signOut = byId("sign-out");
+signOut.addEventListener("click", async () => {
+  if (signOut.hasAttribute("aria-busy")) return;
+  signOut.setAttribute("aria-busy", "true");
+  try {
+    await api.signOut();
+    signedOut("You are signed out.");
+  } catch (error) {
+    say(`You are still signed in. ${sentence(error)}`);
+  } finally {
+    signOut.removeAttribute("aria-busy");
+  }
 });
 
-// A page from the back/forward cache may be older than a sign-out in another page of this tab.
-addEventListener("pageshow", (event) => {
-  if (event.persisted && stored.load()?.token !== api.session?.token) location.reload();
+onAnnouncement((user) => {
+  if (user === (api.session?.user_id ?? null) || front.isResetting) return;
+  if (user === null) {
+    tasks.forget();
+    leave("You are signed out.");
+  } else if (api.session === null) {
+    resume();
+  } else {
+    // Nothing of one user may be left to another.
+    location.reload();
+  }
 });
+
+// A page from the back/forward cache may be older than a sign-out in another page.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) resume();
+});
+
+// The link of a mail, which may be opened where the page is already open.
+addEventListener("hashchange", () => front.showReset() && close());
 
 // ---- the status line
 
@@ -78,6 +132,4 @@ function sayWait({ seconds, error }) {
   waiting = true;
 }
 
-api.session = stored.load();
-if (api.session) open();
-else front.show();
+if (!front.showReset()) resume();
