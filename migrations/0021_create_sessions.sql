@@ -20,7 +20,8 @@ CREATE TABLE sessions (
     CONSTRAINT user_agent_length CHECK (length(user_agent) <= 255)
 );
 
-CREATE INDEX idx_sessions_user_id ON sessions (user_id);
+-- The check of a token reads this alone.
+CREATE INDEX idx_sessions_user_id_id ON sessions (user_id, id);
 
 -- Expired sessions are swept, the oldest first.
 CREATE INDEX idx_sessions_expires_at ON sessions (expires_at);
