@@ -36,7 +36,9 @@ async fn the_smoke_test_exercises_every_part_and_leaves_nothing_behind() {
     let database = TestDatabase::migrated().await.unwrap();
     let server = TestServer::start(&Settings::shared().with("DATABASE_URL", database.url()));
     let output = smoke(&server.api).await.success();
-    for step in ["health", "preflight", "no token", "signup", "signin", "create", "list", "delete", "revoked"] {
+    for step in
+        ["health", "preflight", "no token", "signup", "signin", "refresh", "create", "list", "delete", "revoked"]
+    {
         assert!(output.contains(step), "{step} in {output}");
     }
     let routes: Vec<_> = server.requests().iter().map(|line| line["route"].as_str().unwrap().to_owned()).collect();
@@ -50,7 +52,7 @@ async fn the_smoke_test_deletes_its_account_when_a_later_step_fails() {
     // A role that may do everything except create tasks.
     let superuser = database.url_with(|url| url.set_username("postgres").unwrap());
     let sql = "DROP ROLE IF EXISTS halfway; CREATE ROLE halfway LOGIN PASSWORD 'halfway';
-        GRANT SELECT, INSERT, UPDATE, DELETE ON users, signin_failures TO halfway;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON users, signin_failures, sessions, session_networks TO halfway;
         GRANT SELECT, DELETE ON tasks TO halfway";
     connect(&superuser).await.unwrap().batch_execute(sql).await.unwrap();
     let url = database.url_with(|url| {

@@ -69,11 +69,15 @@ async fn round(api: &Client) -> anyhow::Result<()> {
     let account =
         json!({ "email": format!("costs-{}@example.com", Uuid::new_v4().simple()), "password": "correct horse" });
     send(api.request(Method::POST, "/users/signup").json(&account)).await?;
-    let signin = send(api.request(Method::POST, "/users/signin").json(&account)).await?.json().await?;
+    let signin: serde_json::Value =
+        send(api.request(Method::POST, "/users/signin").json(&account)).await?.json().await?;
+    let refresh = json!({ "refresh_token": signin["refresh_token"] });
+    send(api.request(Method::POST, "/users/token").json(&refresh)).await?;
     let session = Session::parse(&signin)?;
     let own = |method, rest: &str| session.request(api, method, rest);
 
     send(own(Method::GET, "")).await?;
+    send(own(Method::GET, "/sessions")).await?;
     let change = json!({ "current_password": "correct horse", "email": account["email"] });
     send(own(Method::PUT, "").json(&change)).await?;
     let task: serde_json::Value =

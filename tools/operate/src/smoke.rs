@@ -132,7 +132,9 @@ impl<'a> Account<'a> {
         self.may_exist = true;
         step("signup", StatusCode::CREATED, self.post_credentials("/users/signup")).await?;
         let signin = step("signin", StatusCode::OK, self.post_credentials("/users/signin")).await?;
-        let session = Session::parse(&signin.body)?;
+        let refresh = json!({ "refresh_token": signin.body["refresh_token"] });
+        let refresh = self.api.request(Method::POST, "/users/token").json(&refresh);
+        let session = Session::parse(&step("refresh the session", StatusCode::OK, refresh).await?.body)?;
         let send = |method, rest| session.request(self.api, method, rest);
 
         let create = send(Method::POST, "/tasks").json(&json!({ "title": "Smoke test" }));
