@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tests::{
     api::{Api, PASSWORD, Reply, User, fresh_email, invoke, reply},
     database::{column, connect_to_stack, set_signin_failures},
-    mail::{Mail, Mailbox},
+    mail::{Mail, Mailbox, forget_network},
     relay::Relay,
     server::{Settings, TestServer},
     store::ParameterStore,
@@ -26,11 +26,6 @@ const LEAST_TIME: Duration = Duration::from_secs(2);
 pub(crate) async fn ask(api: &Api, email: &str) -> Reply {
     forget_network("127.0.0.1").await;
     api.send(Method::POST, "/users/password-reset", None, Some(&json!({"email": email}))).await
-}
-
-async fn forget_network(network: &str) {
-    let sql = "DELETE FROM mail_counts WHERE key = sha256(convert_to('password reset from network ' || $1, 'UTF8'))";
-    connect_to_stack().await.query_typed(sql, &[(&network, Type::TEXT)]).await.unwrap();
 }
 
 /// Asks the shared API for a mail; the mail.

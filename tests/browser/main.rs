@@ -7,5 +7,6 @@ mod cookie;
 mod journey;
 mod network;
 mod origins;
+mod reset;
 mod sessions;
 mod views;

@@ -7,8 +7,9 @@ use std::{
 
 use mail_parser::{Address, MessageParser, MimeHeaders};
 use reqwest::Url;
+use tokio_postgres::types::Type;
 
-use crate::server::Settings;
+use crate::{database::connect_to_stack, server::Settings};
 
 /// A mail with its two parts.
 #[derive(Clone, Debug)]
@@ -87,4 +88,10 @@ impl Mailbox {
         let mails = files.iter().map(|file| Mail::parse(&fs::read(file).expect("a mail")));
         mails.filter(|mail| mail.to == email).collect()
     }
+}
+
+/// Forgets how many mails a network has asked for: all tests share one.
+pub async fn forget_network(network: &str) {
+    let sql = "DELETE FROM mail_counts WHERE key = sha256(convert_to('password reset from network ' || $1, 'UTF8'))";
+    connect_to_stack().await.query_typed(sql, &[(&network, Type::TEXT)]).await.expect("a count");
 }
