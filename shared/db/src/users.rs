@@ -67,10 +67,12 @@ impl Database {
     /// [`Error::SessionEnded`]; [`Error::Violated`] with [`Constraint::EmailTaken`] when another account has the address.
     pub async fn update_user(&self, proof: Reauthenticated, changes: &UserChanges) -> Result<User, Error> {
         let identity = Identity::from(proof.caller());
-        // A retry may find the new hash already.
+        // A retry may find the new hash already, which is this very request's; a token without a session has ended with it.
         let sql = format!(
             "WITH caller AS (
                 {caller}
+                UNION
+                SELECT id FROM users WHERE id = $2 AND password_hash = $6 AND statement_timestamp() < $1
             ), before AS (
                 SELECT users.id, email, set_config('task_api.kept_session', COALESCE($7::text, ''), true)
                 FROM users JOIN caller ON users.id = caller.id
