@@ -16,7 +16,7 @@ CREATE TABLE sessions (
     refreshed_at TIMESTAMP NOT NULL,
     expires_at TIMESTAMP NOT NULL,
     CONSTRAINT sessions_pkey PRIMARY KEY (id),
-    CONSTRAINT fk_sessions_user_id FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+    CONSTRAINT fk_sessions_user_id FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE ON UPDATE CASCADE,
     CONSTRAINT user_agent_length CHECK (length(user_agent) <= 255)
 );
 
@@ -33,7 +33,8 @@ CREATE TABLE session_networks (
     user_id UUID NOT NULL,
     used_at TIMESTAMP NOT NULL,
     CONSTRAINT session_networks_pkey PRIMARY KEY (network_hash),
-    CONSTRAINT fk_session_networks_user_id FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+    CONSTRAINT fk_session_networks_user_id FOREIGN KEY (user_id) REFERENCES users (id)
+        ON DELETE CASCADE ON UPDATE CASCADE
 );
 
 CREATE INDEX idx_session_networks_user_id ON session_networks (user_id);
