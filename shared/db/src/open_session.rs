@@ -1,7 +1,7 @@
 //! The statements that begin a session and go on with it.
 //!
 //! Who takes several locks takes them in this order, so that no two wait for each other: the account, its sessions, its
-//! networks, its failed sign-ins.
+//! networks. What reads the rows of another part of a statement runs after it.
 
 use std::time::Duration;
 
@@ -89,6 +89,7 @@ impl Database {
                     (id, user_id, family_hash, token_hash, user_agent, created_at, refreshed_at, expires_at)
                 SELECT $4, user_id, $5, $6, $7, {now}, {now}, {now} + make_interval(days => $8) FROM account
                 ON CONFLICT (id) DO NOTHING
+                RETURNING user_id
             ), network AS (
                 {network}
             ), cleared AS (
@@ -115,7 +116,7 @@ impl Database {
             SELECT statement_timestamp() AS clock, account.*
             FROM (SELECT) AS attempt LEFT JOIN account ON true",
             now = utc_now!(),
-            network = record_network!("$9", "account"),
+            network = record_network!("$9", "session"),
             cleared = delete_failures!("$10", "EXISTS (SELECT FROM account)"),
         );
         let (row, _) = self
