@@ -94,7 +94,8 @@ async fn a_password_has_8_code_points_to_72_bytes_all_significant() {
 async fn signing_in_returns_a_token_for_the_account() {
     let user = Api::shared().user().await;
     let reply = user.api.sign_in(&user.email, PASSWORD).await.expect(200);
-    assert_eq!(names(&reply.body), ["expires_in", "token", "token_type", "user_id"]);
+    let members = ["expires_in", "refresh_expires_in", "refresh_token", "session_id", "token", "token_type", "user_id"];
+    assert_eq!(names(&reply.body), members);
     assert_eq!((&reply.body["token_type"], &reply.body["expires_in"]), (&json!("Bearer"), &json!(3600)));
     assert_eq!(reply.body["user_id"], user.id.as_str());
     user.api.send(Method::GET, &user.path(""), Some(&reply.token()), None).await.expect(200);
