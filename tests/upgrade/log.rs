@@ -27,8 +27,15 @@ impl Request {
     fn hashes(&self) -> bool {
         matches!(
             (self.method, self.path),
-            ("POST", "/users/signup" | "/users/signin") | ("PUT" | "PATCH", "/users/{user_id}")
+            ("POST", "/users/signup" | "/users/signin")
+                | ("PUT" | "PATCH", "/users/{user_id}")
+                | ("PUT", "/users/password-reset")
         )
+    }
+
+    /// Whether it takes 2 s on purpose, whatever the database does.
+    fn takes_its_time(&self) -> bool {
+        (self.method, self.path) == ("POST", "/users/password-reset")
     }
 }
 
@@ -66,7 +73,7 @@ impl Log {
 
     fn longest(&self, counts: impl Fn(&Request) -> bool) -> Longest {
         let mut longest = Longest::default();
-        for request in self.lock().iter().filter(|request| counts(request)) {
+        for request in self.lock().iter().filter(|request| counts(request) && !request.takes_its_time()) {
             let slot = if request.hashes() { &mut longest.hashing } else { &mut longest.plain };
             *slot = (*slot).max(request.ended - request.begun);
         }

@@ -44,6 +44,9 @@ const PASSWORD: &str = "rehearsal";
 /// How long a release that has just started works before anything is measured.
 const WARM_UP: Duration = Duration::from_secs(5);
 
+/// How often a release that has just started works for so long, at most, until all of its routes were used.
+const MAX_WARM_UPS: u32 = 40;
+
 /// How long after its end a migration may still hold up requests.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
@@ -77,6 +80,18 @@ impl Rehearsal {
             Ok(())
         })
         .await
+    }
+
+    /// Lets both releases work until each of their routes was used.
+    async fn use_all_routes(&mut self, old: &[Route]) -> Result<()> {
+        for _ in 0..MAX_WARM_UPS {
+            self.warm_up().await?;
+            let unused = |version, routes| self.log.unused(version, routes).is_empty();
+            if unused(VERSION, old.to_vec()) && unused(RELEASE, routes()) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Applies the next migration under load.
@@ -166,12 +181,16 @@ async fn rehearse() -> Result<()> {
         if coming == CONTRACTION {
             println!("ending release {VERSION}");
             rehearsal.live.remove(0);
+            // Its tokens hold for an hour, and the contraction comes after a week.
+            for client in &mut rehearsal.clients {
+                client.use_sessions().await;
+            }
         }
         rehearsal.migrate().await?;
         if coming == EXPANDED {
             let settings = Settings::shared().with("DATABASE_URL", &pooled_url(&name, &functions_role(&name))?);
             rehearsal.start(RELEASE, &MEMBERS, &settings, &routes()).await;
-            rehearsal.warm_up().await?;
+            rehearsal.use_all_routes(&old_routes).await?;
         }
     }
 

@@ -14,7 +14,10 @@ use anyhow::{Context, Result};
 use domain::{Timestamp, Version};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tests::api::{PASSWORD, Reply, fresh_email};
+use tests::{
+    api::{PASSWORD, Reply, fresh_email},
+    mail::Mailbox,
+};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -24,6 +27,7 @@ const TASKS: &str = "/users/{user_id}/tasks";
 const TASK: &str = "/users/{user_id}/tasks/{task_id}";
 const USER: &str = "/users/{user_id}";
 const SESSIONS: &str = "/users/{user_id}/sessions";
+const RESET: &str = "/users/password-reset";
 
 const STATUSES: [&str; 3] = ["pending", "in_progress", "completed"];
 
@@ -65,6 +69,7 @@ pub(crate) struct Client {
     tasks: BTreeMap<Key, Value>,
     rounds: usize,
     releases: Vec<Release>,
+    has_reset_a_password: bool,
     /// Tasks that were lost or altered, and other answers that were wrong.
     pub(crate) findings: Vec<String>,
 }
@@ -97,9 +102,8 @@ impl Client {
     /// Signs up at a release.
     pub(crate) async fn sign_up(number: usize, release: &Release) -> Result<Self> {
         let releases = vec![release.clone()];
-        let findings = Vec::new();
-        let mut client =
-            Self { number, account: Account::default(), tasks: BTreeMap::new(), rounds: 0, releases, findings };
+        let (account, tasks, findings) = Default::default();
+        let mut client = Self { number, account, tasks, rounds: 0, releases, has_reset_a_password: false, findings };
         client.account = client.new_account().await.context("no account")?;
         Ok(client)
     }
@@ -149,6 +153,7 @@ impl Client {
             16 => self.change_email().await,
             20 => self.use_sessions().await,
             24 => self.read_files().await,
+            28 => self.reset_password().await,
             _ => {}
         }
     }
@@ -333,8 +338,31 @@ impl Client {
         }
     }
 
+    /// Resets the password of a new account by mail, once: a network gets ten mails an hour.
+    async fn reset_password(&mut self) {
+        let Some(newer) = self.newer_release().filter(|_| !self.has_reset_a_password) else { return };
+        let Some(other) = self.new_account().await else { return };
+        let body = Some(json!({"email": other.email}));
+        let request = Call { method: "POST", path: RESET, body, ..Call::default() };
+        if self.send(202, &newer, request).await.is_none() {
+            return;
+        }
+        let Some(mail) = Mailbox::shared().to(&other.email).pop() else {
+            self.findings.push("no mail was sent".to_owned());
+            return;
+        };
+        let body = Some(json!({"token": mail.token(), "password": "another password"}));
+        if self.send(204, &newer, Call { method: "PUT", path: RESET, body, ..Call::default() }).await.is_none() {
+            return;
+        }
+        self.has_reset_a_password = true;
+        let release = self.release();
+        let reply = release.send(&other, Call { method: "GET", path: TASKS, ..Call::default() }).await;
+        self.expect(401, "a session from before a reset", &release, reply);
+    }
+
     /// Goes on in another session of the newer release, whose tokens hold at both, and ends a third one.
-    async fn use_sessions(&mut self) {
+    pub(crate) async fn use_sessions(&mut self) {
         let Some(newer) = self.newer_release() else { return };
         let credentials = json!({"email": self.account.email, "password": PASSWORD});
         let sign_in =
