@@ -3,7 +3,7 @@
 // Its refresh token is in a cookie that no script can read and no other site can make the browser send (HttpOnly,
 // SameSite=Strict). The token that requests are made with is in this tab's memory alone: a reload gets another one.
 
-const base = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+const base = new URL(".", document.baseURI).pathname.replace(/\/$/, "");
 
 /** APIs on one host, such as `/v1` and `/v2`, share the origin; each page has its own channel. */
 const tabs = new BroadcastChannel(`task-api-session${base}`);

@@ -8,7 +8,7 @@ import { taskList } from "./tasks.js";
 
 const byId = (id) => document.getElementById(id);
 
-const api = new TaskApi(new URL("..", import.meta.url), {
+const api = new TaskApi("", {
   cookie: true,
   onWait: (wait) => (wait ? sayWait(wait) : waiting && say("")),
   onSessionEnd: () =>
