@@ -11,7 +11,7 @@ use axum::{
 
 use crate::{
     api::Api,
-    origins::{serve, serve_https},
+    origins::{serve, serve_http2, serve_https},
 };
 
 /// A host that has APIs at base paths, and nothing else.
@@ -65,6 +65,12 @@ impl Host {
     pub async fn start_https(apis: &[(&str, &Api)]) -> Self {
         let inner = Inner::new(apis);
         Self { origin: serve_https(inner.router()).await, inner }
+    }
+
+    /// The same over HTTP/2.
+    pub async fn start_http2(apis: &[(&str, &Api)]) -> Self {
+        let inner = Inner::new(apis);
+        Self { origin: serve_http2(inner.router()).await, inner }
     }
 
     pub fn url(&self, path: &str) -> String {

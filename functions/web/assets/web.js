@@ -10,6 +10,7 @@ const byId = (id) => document.getElementById(id);
 
 const api = new TaskApi("", {
   cookie: true,
+  fetch: ask,
   onWait: (wait) => (wait ? sayWait(wait) : waiting && say("")),
   onSessionEnd: () =>
     leave(`Your session has ended. Please sign in again.${tasks.isWriting ? " What you were writing is kept." : ""}`),
@@ -25,6 +26,13 @@ const front = welcome(api, {
 });
 const tasks = taskList(api, say);
 const account = accountDialog(api, { onEnd: signedOut, say });
+
+/** The answer to a request that the page has begun before its program was there, or to a new one. */
+async function ask(url, request) {
+  const answer = begun.get(url.href);
+  begun.delete(url.href);
+  return (await answer?.catch(() => null)) ?? fetch(url, request);
+}
 
 /** Shows the list of the user who is signed in. */
 function open() {

@@ -75,7 +75,7 @@ fn embed_into(out: &Path, mut files: Vec<File>) -> io::Result<()> {
     );
     for (number, (name, content)) in files.iter().enumerate() {
         let plain = write(out, format!("{number}"), content)?;
-        let mut shorter = |extension: &str, compressed: Vec<u8>| {
+        let shorter = |extension: &str, compressed: Vec<u8>| {
             Ok::<_, io::Error>(if compressed.len() < content.len() {
                 format!("Some(include_bytes!({:?}))", write(out, format!("{number}.{extension}"), &compressed)?)
             } else {
