@@ -216,10 +216,10 @@ function sorted(found, sort) {
   const isDescending = sort.startsWith("-");
   const valueOf = VALUES[isDescending ? sort.slice(1) : sort];
   const [valued, others] = [[], []];
-  for (const [index, { task }] of found.entries()) {
-    const value = valueOf(found[index]) ?? null;
-    (value === null ? others : valued).push({ task, value, index });
-  }
+  found.forEach((facts, index) => {
+    const value = valueOf(facts) ?? null;
+    (value === null ? others : valued).push({ task: facts.task, value, index });
+  });
   const compare = (a, b) => (a.value === b.value ? compareIds(a, b) : a.value < b.value ? -1 : 1);
   const order = isDescending ? (a, b) => compare(b, a) : compare;
   return [...valued.sort(order), ...others.sort(order)].map(({ task }) => task);
