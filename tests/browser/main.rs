@@ -4,6 +4,8 @@
 mod base_path;
 mod conflicts;
 mod cookie;
+mod entry;
+mod finding;
 mod journey;
 mod network;
 mod origins;

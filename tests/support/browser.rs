@@ -137,6 +137,12 @@ impl Page {
         self.driver.action_chain().send_keys(key + "").perform().await.expect("a key");
     }
 
+    /// Presses a key while Control is held.
+    pub async fn press_with_control(&self, key: Key) {
+        let keys = self.driver.action_chain().key_down(Key::Control).send_keys(key + "").key_up(Key::Control);
+        keys.perform().await.expect("keys");
+    }
+
     /// Types over the text of the focused field.
     pub async fn replace_text(&self, text: &str) {
         self.driver
@@ -248,6 +254,16 @@ impl Page {
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ]});
         self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.expect("a scheme");
+    }
+
+    /// Emulates a person's time zone and languages, the preferred first, for the pages that are opened from now on.
+    pub async fn emulate_person(&self, zone: &str, languages: &[&str]) {
+        let cdp = self.driver.cdp();
+        let agent = self.run("return navigator.userAgent").await;
+        let zone = json!({ "timezoneId": zone });
+        cdp.send_raw("Emulation.setTimezoneOverride", zone).await.expect("a time zone");
+        let agent = json!({ "userAgent": agent, "acceptLanguage": languages.join(",") });
+        cdp.send_raw("Emulation.setUserAgentOverride", agent).await.expect("languages");
     }
 
     /// Saves a picture of the page to the folder `SCREENSHOTS`.
