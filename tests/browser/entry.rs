@@ -84,6 +84,7 @@ const ENGLISH: &[(&str, &str)] = &[
     ("Use \\#home", "Use #home"),
     ("Path C:\\today", "Path C:\\today"),
     ("Call Tom", "Call Tom"),
+    ("Call Jan 5 pm", "Call Jan | 2026-11-30 17:00"),
     ("What is due tomorrow?", "What is due tomorrow?"),
     ("  spaced   out  ", "spaced   out"),
     ("spaced   fri   out", "spaced out | 2026-12-04"),

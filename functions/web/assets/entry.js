@@ -268,6 +268,8 @@ class Reader {
     const month = months.get(word(monthAt));
     let end = Math.max(dayAt, monthAt) + 1;
     if (!day || !month || !this.words(at, end - at)) return null;
+    // "Call Jan 5 pm".
+    if (!isDayFirst && this.plainTime(dayAt) !== null) return null;
     // A comma may come before the year.
     const yearAt = skip(end);
     const written = /^\d{4}$/.test(word(yearAt)) && !this.tokens[yearAt].isQuoted ? yearOf(word(yearAt)) : NaN;
