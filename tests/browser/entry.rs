@@ -1,5 +1,7 @@
 //! Adding tasks: what their words say, and that nothing of them is lost.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tests::{
     api::{Api, User},
@@ -255,13 +257,14 @@ async fn pills(page: &Page) -> Value {
 /// Waits until the server has this many tasks; the newest first.
 async fn tasks(user: &User, page: &Page, count: usize) -> Vec<Value> {
     page.wait_for("the rows", &format!("document.querySelectorAll('.task').length === {count}")).await;
-    loop {
+    for _ in 0..1200 {
         let tasks = user.get("/tasks").await.expect(200).body.as_array().expect("a list").clone();
         if tasks.len() == count {
             return tasks;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    panic!("the server does not have {count} tasks");
 }
 
 #[tokio::test]
@@ -279,7 +282,7 @@ async fn what_was_understood_is_shown_before_enter_and_can_be_taken_back() {
         assert_eq!(pills(page).await, json!(["#home", "Priority 2"]));
         assert_eq!(page.focused().await, "New task");
         page.press(Key::Enter).await;
-        let task = &tasks(&user, page, 1).await[0];
+        let task = tasks(&user, page, 1).await.remove(0);
         assert_eq!(task["title"], "Call mum tomorrow 5pm");
         assert_eq!((&task["due_date"], &task["priority"], &task["tags"]), (&Value::Null, &json!(2), &json!(["home"])));
 
