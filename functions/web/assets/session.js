@@ -23,7 +23,7 @@ export function onAnnouncement(listener) {
 
 /** The session of a tab that release 0.1.0 has left, or null. Its token holds for an hour. */
 export function inherited() {
-  return JSON.parse(read(name));
+  return storage(() => JSON.parse(sessionStorage.getItem(name))) ?? null;
 }
 
 export function forgetInherited() {

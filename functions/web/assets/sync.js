@@ -237,6 +237,12 @@ export class Replica extends EventTarget {
     return this.#work();
   }
 
+  /** Sends everything that can be sent, also what is held back for an undo. */
+  async flush() {
+    for (const change of this.#queue.held) await this.#queue.edit(change, (it) => ({ ...it, held: 0 }));
+    await this.#work();
+  }
+
   /** One thing at a time. */
   #work() {
     this.#isAskedAgain = true;
