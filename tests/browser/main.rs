@@ -9,4 +9,5 @@ mod network;
 mod origins;
 mod reset;
 mod sessions;
+mod sync;
 mod views;

@@ -150,6 +150,30 @@ impl Page {
         self.driver.action_chain().send_keys(text).perform().await.expect("keys");
     }
 
+    /// Types at the focused field, key by key, as fast as they can be sent.
+    pub async fn type_text(&self, text: &str) {
+        self.driver.action_chain().send_keys(text).perform().await.expect("keys");
+    }
+
+    /// Lets every request of this tab take this much longer.
+    pub async fn emulate_latency(&self, latency: Duration) {
+        self.emulate_network(false, latency).await;
+    }
+
+    /// Takes this tab's network away, or gives it back.
+    pub async fn set_offline(&self, offline: bool) {
+        self.emulate_network(offline, Duration::ZERO).await;
+    }
+
+    async fn emulate_network(&self, offline: bool, latency: Duration) {
+        let cdp = self.driver.cdp();
+        cdp.send_raw("Network.enable", json!({})).await.expect("the network's domain");
+        let conditions = json!({
+            "offline": offline, "latency": latency.as_millis(), "downloadThroughput": -1, "uploadThroughput": -1
+        });
+        cdp.send_raw("Network.emulateNetworkConditions", conditions).await.expect("a network");
+    }
+
     /// The accessible name of the focused element.
     pub async fn focused(&self) -> String {
         let script = "
@@ -230,6 +254,41 @@ impl Page {
         self.fill("Password", PASSWORD).await;
         self.press(Key::Enter).await;
         self.wait_for_list().await;
+    }
+
+    /// Moves to a task of the list, which is one stop of the Tab key.
+    pub async fn focus_task(&self, title: &str) {
+        let (name, deadline) = (format!("Done: {title}"), Instant::now() + TIMEOUT);
+        let is_in_list = "document.activeElement.matches('.check')";
+        while self.run(&format!("return {is_in_list}")).await != json!(true) {
+            assert!(Instant::now() < deadline, "the list was not focused");
+            self.press(Key::Tab).await;
+        }
+        self.press(Key::Home).await;
+        while self.focused().await != name {
+            assert!(Instant::now() < deadline, "{title:?} was not focused, but {:?}", self.titles().await);
+            self.press(Key::Down).await;
+        }
+    }
+
+    /// Completes a task, or takes that back.
+    pub async fn tick(&self, title: &str) {
+        self.focus_task(title).await;
+        self.press(Key::Space).await;
+    }
+
+    /// Gives a task another title.
+    pub async fn edit_title(&self, title: &str, new: &str) {
+        self.focus_task(title).await;
+        self.press(Key::Enter).await;
+        self.fill("Title", new).await;
+        self.press(Key::Enter).await;
+        self.wait_for("the row", "!document.querySelector('.task.editing')").await;
+    }
+
+    /// Waits until the server has every change of the tasks that are shown.
+    pub async fn wait_until_sent(&self) {
+        self.wait_for("everything is sent", "!document.querySelector('.task.unsent')").await;
     }
 
     /// Waits until the list has loaded.

@@ -57,8 +57,9 @@ export class Replica extends EventTarget {
   #isAnnounced = true;
   #failures = 0;
   #timers = {};
-  /** The work that is under way, or null; whether there is more to do; whether that is to ask for changes elsewhere. */
-  #running = null;
+  /** The work that is under way; whether there is more to do; whether that is to ask for changes elsewhere. */
+  #running;
+  #isRunning = false;
   #isAskedAgain = false;
   #isPullDue = false;
 
@@ -246,15 +247,17 @@ export class Replica extends EventTarget {
   /** One thing at a time. */
   #work() {
     this.#isAskedAgain = true;
-    this.#running ??= this.#untilDone().finally(() => (this.#running = null));
+    if (!this.#isRunning) this.#running = this.#untilDone();
     return this.#running;
   }
 
   async #untilDone() {
+    this.#isRunning = true;
     while (this.#isAskedAgain && this.#user !== null) {
       this.#isAskedAgain = false;
       await this.#once(this.#user);
     }
+    this.#isRunning = false;
   }
 
   async #once(user) {
@@ -262,8 +265,7 @@ export class Replica extends EventTarget {
     let pause = POLL_MS;
     try {
       await this.#drain(user);
-      if (this.#isPullDue) await this.#pull(user);
-      this.#isPullDue = false;
+      if (this.#isPullDue) await this.#pullOnce(user);
       this.#failures = 0;
       this.isOffline = false;
       this.loadError = null;
@@ -279,6 +281,16 @@ export class Replica extends EventTarget {
     if (this.#user !== user) return;
     this.#announce();
     this.#timers.sync = setTimeout(() => this.#wake(), pause);
+  }
+
+  async #pullOnce(user) {
+    this.#isPullDue = false;
+    try {
+      await this.#pull(user);
+    } catch (error) {
+      this.#isPullDue = true;
+      throw error;
+    }
   }
 
   /** A page that nobody looks at asks for nothing, and still sends what it has. */
@@ -367,27 +379,23 @@ export class Replica extends EventTarget {
    */
   async #pull(user) {
     if (!this.isComplete) return this.#loadAll(user);
-    const { since = "", tag } = this.#facts;
+    const { since, tag } = this.#facts;
     const known = Date.parse(since) - OVERLAP_MS;
-    let isWhole = true;
     await alone(this.#lock, async () => {
       let page = await this.#api.listTasks({ sort: "-updated_at", limit: PAGE, known: tag });
-      if (page === null) {
-        isWhole = this.#base.size <= PAGE;
-        return;
-      }
+      if (page === null) return;
       const first = page;
       const found = [...page.tasks];
       while (page.next !== null && !(Date.parse(page.tasks.at(-1).updated_at) < known)) {
         page = await this.#api.listTasks({ next: page.next });
         found.push(...page.tasks);
       }
-      isWhole = page.next === null;
       const ids = new Set(found.map(({ id }) => id));
-      const gone = isWhole ? [...this.#keys.keys()].filter((id) => !ids.has(id)) : [];
-      await this.#receive(user, found, gone, { since: first.tasks[0]?.updated_at ?? "", tag: first.etag });
+      const gone = page.next === null ? [...this.#keys.keys()].filter((id) => !ids.has(id)) : [];
+      const facts = { since: first.tasks[0]?.updated_at ?? "", tag: first.etag, isOnePage: first.next === null };
+      await this.#receive(user, found, gone, facts);
     });
-    if (isWhole || this.#user !== user) return;
+    if (this.#facts.isOnePage || this.#user !== user) return;
     const { tasks } = await this.#api.summary();
     if (tasks.pending + tasks.in_progress + tasks.completed !== this.#base.size) await this.#loadAll(user);
   }
@@ -404,7 +412,7 @@ export class Replica extends EventTarget {
         since ??= page.tasks.reduce((latest, { updated_at }) => (updated_at > latest ? updated_at : latest), "");
         for (const { id } of page.tasks) before.delete(id);
         const gone = next === null ? [...before] : [];
-        await this.#receive(user, page.tasks, gone, next === null ? { since, tag: undefined } : {});
+        await this.#receive(user, page.tasks, gone, next === null ? { since, tag: undefined, isOnePage: false } : {});
       });
     }
     if (this.#user !== user) return;
@@ -498,7 +506,7 @@ export class Replica extends EventTarget {
   #changed(keys, put = [], drop = []) {
     this.#touch(keys);
     this.#tell({ queue: keys, put, drop });
-    if (!this.#running || this.#queue.size > 0) this.#work();
+    if (!this.#isRunning || this.#queue.size > 0) this.#work();
   }
 
   #tell(news) {
