@@ -120,8 +120,8 @@ function entriesIn(text) {
 }
 
 /**
- * Parts the values of tasks into `{ fresh, known }`: `known` are here already, with the same values. Of equal ones, as
- * many are known as there are here.
+ * The set of those `values` that are among `tasks` already, with nothing else in them. Of equal ones, as many are as there
+ * are tasks.
  */
 export async function compare(values, tasks) {
   const here = new Map();
@@ -132,9 +132,9 @@ export async function compare(values, tasks) {
     return before;
   };
   await inSlices(tasks, (task) => count(task, 1));
-  const [fresh, known] = [[], []];
-  await inSlices(values, (task) => (count(task, -1) > 0 ? known : fresh).push(task));
-  return { fresh, known };
+  const known = new Set();
+  await inSlices(values, (task) => count(task, -1) > 0 && known.add(task));
+  return known;
 }
 
 /** How long the page may stand still for a part of a long work, in milliseconds. */
