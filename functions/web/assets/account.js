@@ -26,12 +26,12 @@ export function accountDialog(api, { replica, onEnd, say }) {
   }
 
   async function load() {
-    const { user_id } = api.session;
+    const user = api.session?.user_id;
     const account = await api.account().catch(() => {
       // No message: the address is not essential, and other calls report their own errors.
       return { email };
     });
-    if (user_id === api.session?.user_id) know(account);
+    if (user === api.session?.user_id) know(account);
   }
 
   byId("open-account").addEventListener("click", () => {
@@ -299,7 +299,7 @@ function fileSection(replica, { dialog, say }) {
     submit.hidden = length === 0;
     const [room, total] = [byId("import-room"), replica.tasks.size + length];
     room.textContent = `That makes ${count(total, "task")}. An account usually has room for ${count(ROOM, "task")}.`;
-    room.hidden = total <= ROOM;
+    room.hidden = length === 0 || total <= ROOM;
   }
   form.elements.again.addEventListener("change", showWanted);
 

@@ -34,9 +34,12 @@ export function toCsv(tasks) {
   return `\ufeff${[FIELDS, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("")}`;
 }
 
+/** As the API lists them. Its times are in order as texts. */
 function newestFirst(tasks) {
-  return [...tasks].sort((a, b) => byTime(b, a));
+  return [...tasks].sort((a, b) => byText(b.created_at, a.created_at));
 }
+
+const byText = (a, b) => (a < b ? -1 : Number(a > b));
 
 const cell = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
 
@@ -97,12 +100,12 @@ export async function fromJson(text) {
   const [read, refused] = [[], []];
   await inSlices(entriesIn(text), (entry, index) => {
     const { values, reasons } = parse(entry);
-    if (reasons.length === 0) read.push({ values, created_at: entry.created_at });
+    if (reasons.length === 0) read.push({ values, text: entry.created_at, time: timeOf(entry.created_at) });
     else refused.push({ number: index + 1, title: typeof entry?.title === "string" ? entry.title : "", reasons });
   });
   // A list is newest first unless it says otherwise.
   read.reverse();
-  if (read.every(({ created_at }) => isTime(created_at))) read.sort(byTime);
+  if (!read.some(({ time }) => isNaN(time))) read.sort((a, b) => a.time - b.time || byText(a.text, b.text));
   return { tasks: read.map(({ values }) => values), refused };
 }
 
@@ -183,7 +186,7 @@ function parse(entry) {
   if (!STATUSES.includes(status)) reasons.push("The status is not pending, in_progress or completed.");
   else rule(completed === null || completed === (status === "completed"), "“completed” and “status” disagree.");
   rule(priority === null || [1, 2, 3, 4].includes(priority), "The priority is not 1, 2, 3 or 4.");
-  rule(due_date === null || isTime(due_date), "The due date is not a time such as 2026-03-01T17:00:00+01:00.");
+  rule(due_date === null || !isNaN(timeOf(due_date)), "The due date is not a time such as 2026-03-01T17:00:00+01:00.");
   reasons.push(...faultsOf(tags));
   rule(!texts.some((text) => UNKEPT.test(text)), "It has characters that cannot be kept.");
   if (reasons.length > 0) return { reasons };
@@ -213,19 +216,17 @@ function isWithin(text, limit) {
   return text.length <= limit || (text.length <= 2 * limit && [...text].length <= limit);
 }
 
-/** Whether it is a date-time of RFC 3339 of a day that there is. */
-function isTime(text) {
+/** A date-time of RFC 3339 in milliseconds since 1970; NaN when it is none, or not within the years 0000 to 9999. */
+function timeOf(text) {
   const match = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):\d\d)$/i.exec(text);
-  const day = match && new Date(`${match[1]}T00:00:00Z`);
-  return Boolean(day) && !isNaN(day) && day.toISOString().startsWith(match[1]) && !isNaN(new Date(text));
+  if (!match) return NaN;
+  // JavaScript takes 30 February for 2 March.
+  const [day, time] = [new Date(match[1]), new Date(text)];
+  const isReal = !isNaN(day) && !isNaN(time) && day.toISOString().startsWith(match[1]) && !/^[+-]/.test(time.toISOString());
+  return isReal ? time.getTime() : NaN;
 }
 
 /** A time as the API writes it, or to the millisecond when it is in another zone. */
 function inUtc(text) {
   return text.endsWith("Z") ? text : new Date(text).toISOString();
-}
-
-/** Oldest first; by text where the milliseconds are equal. */
-function byTime({ created_at: a }, { created_at: b }) {
-  return new Date(a) - new Date(b) || (a < b ? -1 : Number(a > b));
 }
