@@ -143,7 +143,7 @@ function sessionList(api, { replica, dialog, onEnd }) {
   function rowOf(session) {
     const row = byId("session-row").content.firstElementChild.cloneNode(true);
     const device = deviceOf(session.user_agent);
-    row.querySelector(".device").textContent = device;
+    row.querySelector(".device bdi").textContent = device;
     const seen = session.current ? "This browser." : `Last seen: ${ago(session.refreshed_at)}.`;
     row.querySelector(".meta").textContent = `${seen} Ends: ${day.format(new Date(session.expires_at))}.`;
     const end = row.querySelector("button");
@@ -227,6 +227,8 @@ export function deviceOf(userAgent) {
 /** Tasks that an account has room for: a setting of the service, and this is its usual value. */
 const ROOM = 10_000;
 
+const INCOMPLETE = "Not all of your tasks could be loaded. Try again when there is a connection.";
+
 /** Refused tasks that are named. */
 const NAMED = 5;
 
@@ -239,14 +241,26 @@ function fileSection(replica, { dialog, say }) {
   /** The import that is under way, or null. */
   let running = null;
 
+  /** Every task, as soon as all are here. */
   function everyTask() {
-    if (!replica.isComplete) throw new Notice("Not all of your tasks have been loaded yet. Try again when they have.");
-    return [...replica.tasks.values()];
+    const watch = new AbortController();
+    const { signal } = watch;
+    const all = new Promise((resolve, reject) => {
+      const fail = () => reject(new Notice(INCOMPLETE));
+      const look = () => {
+        if (replica.isComplete) resolve([...replica.tasks.values()]);
+        else if (replica.loadError || replica.isOffline) fail();
+      };
+      replica.addEventListener("change", look, { signal });
+      dialog.addEventListener("close", fail, { signal });
+      look();
+    });
+    return all.finally(() => watch.abort());
   }
 
-  function exportAs(extension, type, format) {
-    status.textContent = "";
-    const all = everyTask();
+  async function exportAs(extension, type, format) {
+    status.textContent = "Reading your tasks…";
+    const all = await everyTask().finally(() => (status.textContent = ""));
     status.textContent = `Exported ${count(all.length, "task")}: ${save(format(all), extension, type)}`;
   }
   onPress(byId("export-json"), () => exportAs("json", "application/json", toJson), failure);
@@ -262,7 +276,7 @@ function fileSection(replica, { dialog, say }) {
     status.textContent = "Reading…";
     try {
       const read = await fromJson(await textOf(file));
-      const same = await compare(read.tasks, everyTask());
+      const same = await compare(read.tasks, await everyTask());
       if (mine !== running) return;
       [tasks, known] = [read.tasks, same];
       status.textContent = "";
