@@ -14,24 +14,29 @@ const byId = (id) => document.getElementById(id);
 export function accountDialog(api, { replica, onEnd, say }) {
   const dialog = byId("account-dialog");
   const [changeEmail, changePassword, deleteAccount] = ["change-email", "change-password", "delete-account"].map(byId);
-  const [bar, label, address] = ["account-bar", "account-email", "account-address"].map(byId);
+  const [bar, label, shown] = ["account-bar", "account-email", "account-address"].map(byId);
   const sessions = sessionList(api, { replica, dialog, onEnd });
   const files = fileSection(replica, { dialog, say });
   let email = "";
 
-  function know(account) {
-    ({ email } = account);
-    label.textContent = address.textContent = email || "this browser";
+  function name(address) {
+    email = address;
+    label.textContent = shown.textContent = email || "this browser";
     changePassword.elements.email.value = email;
   }
 
+  /** Shows the account's address, unless it is another's by now. */
+  function know(account) {
+    if (account.id === api.session?.user_id) name(account.email);
+  }
+
   async function load() {
-    const user = api.session?.user_id;
-    const account = await api.account().catch(() => {
+    try {
+      know(await api.account());
+    } catch {
       // No message: the address is not essential, and other calls report their own errors.
-      return { email };
-    });
-    if (user === api.session?.user_id) know(account);
+      name(email);
+    }
   }
 
   byId("open-account").addEventListener("click", () => {
@@ -88,7 +93,7 @@ export function accountDialog(api, { replica, onEnd, say }) {
       bar.hidden = true;
       files.stop();
       dialog.close();
-      know({ email: "" });
+      name("");
     },
     get email() {
       return email;
@@ -166,7 +171,10 @@ function sessionList(api, { replica, dialog, onEnd }) {
     byId("sign-out").click();
   }
 
-  again.addEventListener("click", load);
+  again.addEventListener("click", () => {
+    byId("sessions-heading").focus();
+    load();
+  });
   onPress(
     everywhere,
     async () => {
@@ -214,7 +222,7 @@ const SYSTEMS = [
 ];
 
 /** A session's device in plain words: "Firefox on Linux". What is no browser is shown as it calls itself. */
-export function deviceOf(userAgent) {
+function deviceOf(userAgent) {
   if (!userAgent) return "Unknown device";
   const nameIn = (names) => names.find(([pattern]) => pattern.test(userAgent))?.[1];
   const [browser, system] = [nameIn(BROWSERS), nameIn(SYSTEMS)];

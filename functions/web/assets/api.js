@@ -155,7 +155,8 @@ export class TaskApi {
 
   /** Changes the address. 401 when `current` is not the password, 409 when the address has an account, 422. */
   async changeEmail(current, email) {
-    return (await this.#send("PUT", this.#mine(), { body: { current_password: current, email } })).body;
+    // Not retried: every wrong password counts.
+    return (await this.#send("PUT", this.#mine(), { body: { current_password: current, email }, once: true })).body;
   }
 
   /** Changes the password, which ends every other session of the account. 401 when `current` is wrong. */
