@@ -1,6 +1,7 @@
 //! The page in Chromium, used by the keyboard. `make test` starts the API and runs this.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod account;
 mod base_path;
 mod conflicts;
 mod cookie;

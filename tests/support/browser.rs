@@ -212,6 +212,27 @@ impl Page {
         self.press(Key::Enter).await;
     }
 
+    /// Moves to a button, presses it, and returns the name and the text of the file that the page saves then.
+    pub async fn download(&self, button: &str) -> (String, String) {
+        let folder = TempDir::new().expect("a folder");
+        let options = json!({ "behavior": "allow", "downloadPath": folder.path() });
+        self.driver.cdp().send_raw("Browser.setDownloadBehavior", options).await.expect("a folder for downloads");
+        self.press_button(button).await;
+        let deadline = Instant::now() + TIMEOUT;
+        while Instant::now() < deadline {
+            let names =
+                fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+            // What is still being written has another name.
+            let name = names.map(|name| name.to_string_lossy().into_owned()).find(|name| name.starts_with("tasks-"));
+            if let Some(name) = name.filter(|name| !name.ends_with(".crdownload")) {
+                let text = fs::read_to_string(folder.path().join(&name)).expect("a text");
+                return (name, text);
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        panic!("{button:?} saved no file");
+    }
+
     /// Waits until a JavaScript expression is true.
     pub async fn wait_for(&self, what: &str, expression: &str) {
         let deadline = Instant::now() + TIMEOUT;

@@ -153,10 +153,37 @@ export class TaskApi {
     return (await this.#send("GET", this.#mine())).body;
   }
 
+  /** Changes the address. 401 when `current` is not the password, 409 when the address has an account, 422. */
+  async changeEmail(current, email) {
+    // Not retried: every wrong password counts.
+    return (await this.#send("PUT", this.#mine(), { body: { current_password: current, email }, once: true })).body;
+  }
+
   /** Changes the password, which ends every other session of the account. 401 when `current` is wrong. */
   async changePassword(current, password) {
     // Not retried: once it has succeeded, `current` is wrong.
     return (await this.#send("PUT", this.#mine(), { body: { current_password: current, password }, once: true })).body;
+  }
+
+  /** The account's sessions: `[{ id, created_at, refreshed_at, expires_at, user_agent, current }]`. */
+  async sessions() {
+    return (await this.#send("GET", this.#mine("/sessions"))).body;
+  }
+
+  /** Ends one of the account's sessions. */
+  async endSession(id) {
+    try {
+      await this.#send("DELETE", this.#mine(`/sessions/${id}`));
+    } catch (error) {
+      // It had ended before, or by the attempt whose response was lost.
+      if (error.code !== "no_such_session") throw error;
+    }
+  }
+
+  /** Ends all of them, this one too, and its cookie goes. */
+  async endAllSessions() {
+    await this.#send("DELETE", this.#mine("/sessions"), { cookie: this.#cookie });
+    this.session = null;
   }
 
   /** Deletes the account and all its tasks. */
