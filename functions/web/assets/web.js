@@ -15,7 +15,7 @@ import { select } from "./view.js";
 import { welcome } from "./welcome.js";
 
 const byId = (id) => document.getElementById(id);
-const [desk, offline, failure, unsent] = ["desk", "offline", "list-failure", "unsent-dialog"].map(byId);
+const [desk, offline, unsent] = ["desk", "offline", "unsent-dialog"].map(byId);
 
 const api = new TaskApi(base, {
   cookie: true,
@@ -35,7 +35,7 @@ const front = welcome(api, {
 const account = accountDialog(api, { replica, onEnd: signedOut, say });
 const undo = undoBar();
 const find = finder({ onChange: show, onClear: clearCompleted });
-const list = taskList(replica, { undo, say, onShowAll: find.reset });
+const list = taskList(replica, { undo, onShowAll: () => find.reset() });
 const add = addForm({ onAdd, say });
 
 replica.addEventListener("change", show);
@@ -45,15 +45,12 @@ shortcuts({ add: add.focus, search: find.focusSearch, undo: undo.undo });
 
 function show() {
   if (api.session === null) return;
-  const tasks = [...replica.tasks.values()];
-  find.show(tasks);
-  list.show(select(tasks, find.view, new Date()), { isFiltered: find.isFiltered, isEmpty: tasks.length === 0 });
-  byId("tasks").toggleAttribute("aria-busy", replica.isLoading && replica.loadError === null);
-  const { isOffline, loadError, waiting } = replica;
-  offline.hidden = !isOffline;
-  offline.querySelector("p").textContent = `The service cannot be reached. ${waitingText(waiting)}`;
-  failure.hidden = loadError === null || isOffline;
-  failure.querySelector("p").textContent = failure.hidden ? "" : sentence(loadError);
+  const { show, q, tags, due, priority, sort } = find.view;
+  find.show(replica.tasks);
+  const isFiltered = q !== "" || due !== "" || tags.length > 0 || priority.length > 0;
+  list.show(select(replica.tasks, find.view), { show, isFiltered, sort });
+  offline.hidden = !replica.isOffline || replica.loadError !== null;
+  offline.querySelector("p").textContent = `The service could not be reached. ${waitingText(replica.waiting)}`;
 }
 
 function waitingText(count) {
@@ -61,10 +58,10 @@ function waitingText(count) {
   return `${count} ${count === 1 ? "change is" : "changes are"} kept here, and sent when it is back.`;
 }
 
-function onAdd(tasks) {
-  const keys = tasks.map((values) => replica.create(values));
-  const shown = select(keys.map((key) => replica.tasks.get(key)), find.view, new Date());
-  if (shown.length < keys.length) say("Added. What is shown now does not include it.");
+function onAdd(values) {
+  const key = replica.create(values);
+  const isShown = select(new Map([[key, replica.tasks.get(key)]]), find.view).length > 0;
+  if (!isShown) say(`Added: ${values.title}. It is not among what is shown.`);
 }
 
 function clearCompleted() {
@@ -73,9 +70,7 @@ function clearCompleted() {
   undo.offer(completed.length === 1 ? `Deleted: ${completed[0].title}` : `${completed.length} tasks deleted`, revert);
 }
 
-for (const button of document.querySelectorAll("#offline button, #list-failure button")) {
-  button.addEventListener("click", () => replica.sync());
-}
+offline.querySelector("button").addEventListener("click", () => replica.sync());
 
 // ---- who is signed in
 
@@ -86,7 +81,8 @@ function enter() {
   front.hide();
   account.show();
   desk.hidden = false;
-  add.show();
+  add.resume();
+  add.focus();
   replica.open(user_id);
 }
 
@@ -94,8 +90,8 @@ function enter() {
 function close() {
   api.session = null;
   account.hide();
-  undo.forget();
   list.suspend();
+  find.hide();
   desk.hidden = true;
   replica.close();
 }
