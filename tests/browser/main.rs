@@ -5,6 +5,7 @@ mod account;
 mod base_path;
 mod conflicts;
 mod cookie;
+mod day;
 mod journey;
 mod network;
 mod origins;
