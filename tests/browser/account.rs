@@ -215,7 +215,7 @@ async fn all_tasks_go_out_as_json_and_come_in_again_in_their_order() {
         page.wait_for_text("No new tasks.").await;
         page.wait_for_text("4 tasks that you have already, with the same values.").await;
         assert_eq!(page.focused().await, "mine.json");
-        page.tab_to("Import them again").await;
+        page.tab_to("Import again").await;
         page.press(Key::Space).await;
         page.wait_for_text("Import 4 tasks").await;
         page.press_button("Cancel").await;
