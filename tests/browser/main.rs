@@ -11,5 +11,6 @@ mod network;
 mod origins;
 mod reset;
 mod sessions;
+mod shell;
 mod sync;
 mod views;

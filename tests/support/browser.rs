@@ -337,6 +337,16 @@ impl Page {
         self.driver.screenshot(&folder.join(format!("{name}.png"))).await.expect("a picture");
     }
 
+    /// Why Chromium would not offer to install the page as an app; empty if it would.
+    pub async fn installability_errors(&self) -> Vec<Value> {
+        let cdp = self.driver.cdp();
+        let found = cdp.send_raw("Page.getInstallabilityErrors", json!({})).await.expect("an answer");
+        let manifest = cdp.send_raw("Page.getAppManifest", json!({})).await.expect("an answer");
+        let errors =
+            [&found["installabilityErrors"], &manifest["errors"]].map(|it| it.as_array().expect("a list").clone());
+        errors.concat()
+    }
+
     /// What axe-core finds: violations of WCAG 2.2 (A and AA) and of good practice.
     pub async fn axe_violations(&self) -> Vec<String> {
         let axe = fs::read_to_string(variable("AXE")).expect("axe-core");
