@@ -1,7 +1,5 @@
 //! Adding tasks: what their words say, and that nothing of them is lost.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tests::{
     api::{Api, User},
@@ -254,17 +252,11 @@ async fn pills(page: &Page) -> Value {
     page.run("return [...document.querySelectorAll('#understood .pill')].map((it) => it.textContent)").await
 }
 
-/// Waits until the server has this many tasks; the newest first.
+/// The tasks that the server has once these many are shown and sent; the newest first.
 async fn tasks(user: &User, page: &Page, count: usize) -> Vec<Value> {
     page.wait_for("the rows", &format!("document.querySelectorAll('.task').length === {count}")).await;
-    for _ in 0..1200 {
-        let tasks = user.get("/tasks").await.expect(200).body.as_array().expect("a list").clone();
-        if tasks.len() == count {
-            return tasks;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the server does not have {count} tasks");
+    page.wait_until_sent().await;
+    user.get("/tasks").await.expect(200).body.as_array().expect("a list").clone()
 }
 
 #[tokio::test]
