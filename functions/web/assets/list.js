@@ -9,7 +9,7 @@ import { draft, keepDraft } from "./session.js";
 
 const byId = (id) => document.getElementById(id);
 
-/** How many rows are drawn at first, and the least of them later on, if there are so many. */
+/** How many rows are drawn at first, and how many at least at the top of the list, if there are so many. */
 const CHUNK = 50;
 const LEAST = 100;
 
@@ -105,7 +105,7 @@ export function taskList(replica, { undo, onShowAll }) {
   function follow() {
     const { top, bottom } = list.getBoundingClientRect();
     const isShortAbove = first > 0 && top > -NEAR;
-    const isShortBelow = last < tasks.length && (bottom < innerHeight + NEAR || last - first < LEAST);
+    const isShortBelow = last < tasks.length && (bottom < innerHeight + NEAR || last < LEAST);
     if (!isShortAbove && !isShortBelow) return;
     measure();
     let y = before.getBoundingClientRect().top;
@@ -115,7 +115,7 @@ export function taskList(replica, { undo, onShowAll }) {
       return index;
     };
     const from = pass(-MARGIN);
-    const to = Math.max(pass(innerHeight + MARGIN) + 1, from + LEAST);
+    const to = Math.max(pass(innerHeight + MARGIN) + 1, LEAST);
     if (from === first && to === last) return;
     [first, last] = [from, to];
     draw();
