@@ -16,5 +16,5 @@ fn main() -> io::Result<()> {
             files.push((name, content));
         }
     }
-    files::embed(&files)
+    files::embed(files)
 }

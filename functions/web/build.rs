@@ -1,5 +1,5 @@
 //! Embeds the files in `assets/`.
 
 fn main() -> std::io::Result<()> {
-    files::embed(&files::read("assets")?)
+    files::embed(files::read("assets")?)
 }

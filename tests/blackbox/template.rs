@@ -125,6 +125,20 @@ fn only_the_functions_that_link_ses_may_send_mail_and_only_from_the_sender() {
     assert!(resources.contains("identity/${MailFrom}") && !resources.contains('*'), "{resources}");
 }
 
+/// API Gateway refuses a template with two, which the local gateway would take.
+#[test]
+fn variables_at_one_level_of_the_routes_have_one_name() {
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    for route in routes() {
+        for (position, _) in route.path.match_indices('{') {
+            let (level, rest) = route.path.split_at(position);
+            let name = rest.split('/').next().unwrap();
+            let known = names.entry(level.to_owned()).or_insert_with(|| name.to_owned());
+            assert_eq!(known, name, "{route:?}");
+        }
+    }
+}
+
 #[test]
 fn a_request_ends_before_its_function_and_a_function_before_the_gateway() {
     for function in template().functions() {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use regex::Regex;
 use reqwest::{Response, header::HeaderMap};
+use serde_json::Value;
 use tests::api::Api;
 
 async fn get(path: &str, headers: &[(&str, &str)]) -> Response {
@@ -17,57 +19,89 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).map_or("", |value| value.to_str().expect("text"))
 }
 
-/// The links to the page's own files: by query in the page, by path in its scripts.
-fn links(text: &str) -> BTreeSet<String> {
-    let quoted = text.split('"').skip(1).step_by(2);
-    let own = quoted.filter_map(|link| match link.strip_prefix("./") {
-        Some(name) => Some(format!("/web/{name}")),
-        None => ["?asset=", "web/"].iter().any(|start| link.starts_with(start)).then(|| format!("/{link}")),
-    });
-    own.collect()
+/// The page: its text, its version, and the files that it loads, by name.
+struct Page {
+    text: String,
+    version: String,
+    files: BTreeMap<String, String>,
 }
 
-/// Everything the page loads: path, headers and text.
-async fn load() -> BTreeMap<String, (HeaderMap, String)> {
-    let mut files = BTreeMap::new();
-    let mut left = BTreeSet::from(["/".to_owned()]);
-    while let Some(link) = left.pop_first() {
-        let file = get(&link, &[]).await;
-        assert_eq!(file.status(), 200, "{link}");
-        let (headers, text) = (file.headers().clone(), file.text().await.expect("text"));
-        let links = links(&text);
-        files.insert(link, (headers, text));
-        left.extend(links.into_iter().filter(|link| !files.contains_key(link)));
+impl Page {
+    async fn load() -> Self {
+        let text = get("/", &[]).await.text().await.expect("text");
+        let found = |pattern: &str| {
+            let pattern = Regex::new(pattern).expect("a pattern");
+            pattern.captures_iter(&text).map(|found| found[1].to_owned()).collect::<Vec<_>>()
+        };
+        let version = found(r#"<meta name="version" content="([0-9a-f]{16})">"#).remove(0);
+        let by_query = found(r#""\?asset=([^"&]+)&amp;version=[0-9a-f]{16}""#).into_iter().map(|name| {
+            let path = format!("/?asset={name}&version={version}");
+            (name, path)
+        });
+        let program = found(r"const program = \[([^\]]+)\]").remove(0);
+        let by_path = program.split(", ").map(|name| {
+            let name = format!("{}.js", name.trim_matches('"'));
+            (name.clone(), format!("/web/releases/{version}/{name}"))
+        });
+        let files = by_query.chain(by_path).collect();
+        Self { text, version, files }
     }
-    files
 }
 
 #[tokio::test]
 async fn every_file_of_the_page_exists_and_has_the_right_type() {
-    let files = load().await;
-    for (link, (headers, _)) in &files {
-        let media_type = match link.rsplit_once('.') {
-            Some((_, "css")) => "text/css; charset=utf-8",
-            Some((_, "js")) => "text/javascript; charset=utf-8",
-            _ => "text/html; charset=utf-8",
+    let page = Page::load().await;
+    for (name, path) in &page.files {
+        let media_type = match name.rsplit_once('.').expect("an extension").1 {
+            "css" => "text/css; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "png" => "image/png",
+            "svg" => "image/svg+xml",
+            _ => "application/manifest+json",
         };
-        assert_eq!(header(headers, "content-type"), media_type, "{link}");
+        let file = get(path, &[]).await;
+        assert_eq!((file.status().as_u16(), header(file.headers(), "content-type")), (200, media_type), "{path}");
     }
-    let names =
-        ["account.js", "api.js", "forms.js", "session.js", "tasks.js", "web.js"].map(|name| format!("/web/{name}"));
-    let by_query = ["/", "/?asset=start.js", "/?asset=style.css"].map(str::to_owned);
-    assert_eq!(files.into_keys().collect::<BTreeSet<_>>(), by_query.into_iter().chain(names).collect());
     assert_eq!(get("/web/index.html", &[]).await.status(), 404);
+    let manifest = get(&page.files["manifest.webmanifest"], &[]).await;
+    let base = manifest.url().clone();
+    let manifest: Value = serde_json::from_str(&manifest.text().await.expect("text")).expect("JSON");
+    for icon in manifest["icons"].as_array().expect("icons") {
+        let url = base.join(icon["src"].as_str().expect("a reference")).expect("a URL");
+        let file = get(&format!("/?{}", url.query().expect("a query")), &[]).await;
+        assert_eq!(header(file.headers(), "content-type"), icon["type"].as_str().expect("a type"), "{icon}");
+        assert!(header(file.headers(), "cache-control").contains("immutable"), "{icon}");
+    }
+}
+
+/// Otherwise the browser would learn of a module only from the one that imports it: a round trip later.
+#[tokio::test]
+async fn the_page_asks_for_all_its_modules_at_once() {
+    let page = Page::load().await;
+    let import = Regex::new(r#"from "\./([^"]+)";"#).expect("a pattern");
+    let (mut imported, mut left) = (BTreeSet::new(), vec!["web.js".to_owned()]);
+    while let Some(name) = left.pop() {
+        if imported.insert(name.clone()) {
+            let text = get(&format!("/web/{name}"), &[]).await.text().await.expect("text");
+            left.extend(import.captures_iter(&text).map(|found| found[1].to_owned()));
+        }
+    }
+    let asked: BTreeSet<String> = page.files.into_keys().filter(|name| name.ends_with(".js")).collect();
+    assert_eq!(asked, imported);
 }
 
 #[tokio::test]
 async fn only_its_own_origin_can_run_scripts_in_the_page_and_none_can_frame_it() {
-    for path in ["/", "/web/web.js", "/?asset=start.js"] {
+    for path in ["/", "/web/web.js", "/?asset=sw.js"] {
         let response = get(path, &[]).await;
+        // The hash is of the page's one inline script: `shell` runs it.
+        let hash = Regex::new(" 'sha256-[A-Za-z0-9+/]{43}='").expect("a pattern");
+        let policy = header(response.headers(), "content-security-policy").to_owned();
+        assert_eq!(hash.find_iter(&policy).count(), 1, "{policy}");
         assert_eq!(
-            header(response.headers(), "content-security-policy"),
+            hash.replace(&policy, ""),
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-             base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+             manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         );
         assert_eq!(header(response.headers(), "x-content-type-options"), "nosniff");
         let text = response.text().await.expect("text");
@@ -78,17 +112,46 @@ async fn only_its_own_origin_can_run_scripts_in_the_page_and_none_can_frame_it()
 }
 
 #[tokio::test]
-async fn the_page_is_small_and_cached() {
-    let mut bytes = 0;
-    for path in load().await.keys() {
-        let first = get(path, &[("accept-encoding", "gzip")]).await;
-        assert_eq!(header(first.headers(), "content-encoding"), "gzip", "{path}");
-        assert_eq!(header(first.headers(), "cache-control"), "no-cache", "{path}");
+async fn the_page_is_small_and_its_files_are_kept_for_a_year() {
+    let page = Page::load().await;
+    let compressed = [("accept-encoding", "gzip, deflate, br")];
+    let answer = get("/", &compressed).await;
+    assert_eq!(header(answer.headers(), "cache-control"), "no-cache");
+    let mut bytes = answer.bytes().await.expect("a body").len();
+    for (name, path) in page.files.iter().filter(|(name, _)| !name.ends_with(".png")) {
+        let first = get(path, &compressed).await;
+        assert_eq!(header(first.headers(), "content-encoding"), "br", "{path}");
+        assert_eq!(header(first.headers(), "cache-control"), "public, max-age=31536000, immutable", "{path}");
         let tag = header(first.headers(), "etag").to_owned();
-        bytes += first.bytes().await.expect("a body").len();
-        let again = get(path, &[("accept-encoding", "gzip"), ("if-none-match", &tag)]).await;
+        let content = first.bytes().await.expect("a body");
+        bytes += content.len();
+        let again = get(path, &[compressed[0], ("if-none-match", &tag)]).await;
         assert_eq!(again.status(), 304, "{path}");
         assert_eq!(again.bytes().await.expect("a body").len(), 0, "{path}");
+
+        // Under any other name the same, for those that import it and for a page of another release.
+        for other in
+            [format!("/?asset={name}"), format!("/web/{name}"), format!("/web/releases/0123456789abcdef/{name}")]
+        {
+            let answer = get(&other, &compressed).await;
+            assert_eq!(
+                (answer.status().as_u16(), header(answer.headers(), "cache-control")),
+                (200, "no-cache"),
+                "{other}"
+            );
+            assert_eq!(answer.bytes().await.expect("a body"), content, "{other}");
+        }
     }
-    assert!(bytes < 32 * 1024, "{bytes} bytes for the whole page");
+    assert!(bytes < 55_000, "{bytes} bytes for the whole page, without what it asks the API");
+    assert!(page.text.contains(&format!("?asset=style.css&amp;version={}", page.version)));
+}
+
+/// Otherwise a release with a fault could not be replaced.
+#[tokio::test]
+async fn the_service_worker_is_asked_for_again() {
+    let page = Page::load().await;
+    let worker = get("/?asset=sw.js", &[]).await;
+    assert_eq!(header(worker.headers(), "cache-control"), "no-cache");
+    let text = worker.text().await.expect("text");
+    assert!(text.contains(&page.version) && !text.contains("__"), "{text}");
 }

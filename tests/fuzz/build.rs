@@ -34,5 +34,5 @@ fn main() {
     );
     fs::write(Path::new(&env::var("OUT_DIR").unwrap()).join("functions.rs"), code).unwrap();
     // The functions that serve files include this. One set of files does for all of them.
-    files::embed(&files::read("../../functions/web/assets").unwrap()).unwrap();
+    files::embed(files::read("../../functions/web/assets").unwrap()).unwrap();
 }

@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{Response, StatusCode, header},
+    http::{Method, Response, StatusCode, header},
 };
 
 use crate::{
@@ -28,6 +28,17 @@ struct Inner {
     /// Requested paths that are not the APIs'.
     outside: Mutex<Vec<String>>,
     requests: Mutex<Vec<Received>>,
+    deployed: Mutex<Option<Deployed>>,
+}
+
+/// The page's files as if another release of them were deployed: the same, but for the version.
+#[derive(Clone, Debug)]
+struct Deployed {
+    version: String,
+    /// The version that the functions have.
+    real: String,
+    /// The page and its service worker are of the other release, what they load is not, as may be during a deployment.
+    is_half: bool,
 }
 
 /// A request that the host has received.
@@ -35,8 +46,12 @@ struct Inner {
 pub struct Received {
     /// Method and path.
     pub route: String,
+    /// Without its `?`.
+    pub query: String,
     /// The `Cookie` header; empty if there was none.
     pub cookie: String,
+    /// How long the response was: status, headers and body.
+    pub bytes: usize,
 }
 
 impl Host {
@@ -61,6 +76,19 @@ impl Host {
         self.inner.requests.lock().expect("the requests").clone()
     }
 
+    /// Forgets the requests so far.
+    pub fn forget_requests(&self) {
+        self.inner.requests.lock().expect("the requests").clear();
+    }
+
+    /// Pretends that a release of the page of another version is deployed, wholly or by half: a canary that has answered
+    /// the requests for the page and for its service worker, and no others.
+    pub async fn deploy(&self, version: &str, is_half: bool) {
+        let real = page_version(&self.inner.apis[0].1).await;
+        let deployed = Deployed { version: version.to_owned(), real, is_half };
+        *self.inner.deployed.lock().expect("the release") = Some(deployed);
+    }
+
     /// Checks that no client was led out of the base path.
     #[track_caller]
     pub fn assert_nothing_outside(&self) {
@@ -72,7 +100,7 @@ impl Host {
 impl Inner {
     fn new(apis: &[(&str, &Api)]) -> Arc<Self> {
         let apis = apis.iter().map(|(base, api)| ((*base).to_owned(), (*api).clone())).collect();
-        Arc::new(Self { apis, outside: Mutex::default(), requests: Mutex::default() })
+        Arc::new(Self { apis, outside: Mutex::default(), requests: Mutex::default(), deployed: Mutex::default() })
     }
 
     fn router(self: &Arc<Self>) -> Router {
@@ -80,30 +108,64 @@ impl Inner {
     }
 }
 
+impl Deployed {
+    /// What to ask the functions for: their version if it is the one deployed, and one they do not know if it is theirs.
+    fn target(&self, target: &str) -> String {
+        let theirs = if self.is_half { "of-another-release" } else { self.real.as_str() };
+        target.replace(&self.real, "of-another-release").replace(&self.version, theirs)
+    }
+
+    fn body(&self, body: Vec<u8>) -> Vec<u8> {
+        String::from_utf8(body)
+            .map_or_else(|binary| binary.into_bytes(), |text| text.replace(&self.real, &self.version).into_bytes())
+    }
+}
+
+/// The version of the page that an API serves.
+pub async fn page_version(api: &Api) -> String {
+    let page = api.request(Method::GET, "/").send().await.expect("an answer").text().await.expect("a page");
+    let version = page.split_once("<meta name=\"version\" content=\"").and_then(|(_, rest)| rest.split_once('"'));
+    version.expect("a version").0.to_owned()
+}
+
 /// Forwards what is below a base path, without it.
 async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let cookie = parts.headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let route = format!("{} {}", parts.method, parts.uri.path());
-    inner.requests.lock().expect("the requests").push(Received { route, cookie });
+    let query = parts.uri.query().unwrap_or_default().to_owned();
     let found = inner.apis.iter().find_map(|(base, api)| Some((api, parts.uri.path().strip_prefix(base.as_str())?)));
     let Some((api, path)) = found.filter(|(_, rest)| rest.is_empty() || rest.starts_with('/')) else {
         inner.outside.lock().expect("the paths").push(parts.uri.to_string());
         return Response::builder().status(StatusCode::NOT_FOUND).body(Body::empty()).expect("a response");
     };
-    let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     // Without a trailing slash: some proxies remove it, and the emulator has no route with one.
-    let target = format!("/{}{query}", path.trim_matches('/'));
+    let mut target =
+        format!("/{}{}", path.trim_matches('/'), parts.uri.query().map(|it| format!("?{it}")).unwrap_or_default());
+    let deployed = inner.deployed.lock().expect("the release").clone();
+    let mut dropped = vec![header::HOST];
+    if let Some(deployed) = &deployed {
+        target = deployed.target(&target);
+        dropped.extend([header::ACCEPT_ENCODING, header::IF_NONE_MATCH]);
+    }
     let mut forwarded = api.request(parts.method, &target);
-    for (name, value) in parts.headers.iter().filter(|(name, _)| **name != header::HOST) {
+    for (name, value) in parts.headers.iter().filter(|(name, _)| !dropped.contains(name)) {
         forwarded = forwarded.header(name, value);
     }
     let answer = forwarded.body(to_bytes(body, usize::MAX).await.expect("a body")).send().await.expect("an answer");
     let mut response = Response::builder().status(answer.status());
-    for (name, value) in answer.headers() {
-        if name != header::TRANSFER_ENCODING && name != header::CONTENT_LENGTH {
-            response = response.header(name, value);
-        }
+    let mut dropped = vec![header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
+    dropped.extend(deployed.as_ref().map(|_| header::ETAG));
+    let mut bytes = "HTTP/1.1 200 OK\r\n\r\n".len();
+    for (name, value) in answer.headers().iter().filter(|(name, _)| !dropped.contains(name)) {
+        bytes += name.as_str().len() + value.len() + ": \r\n".len();
+        response = response.header(name, value);
     }
-    response.body(Body::from(answer.bytes().await.expect("a body"))).expect("a response")
+    let mut body = answer.bytes().await.expect("a body").to_vec();
+    if let Some(deployed) = &deployed {
+        body = deployed.body(body);
+    }
+    bytes += body.len();
+    inner.requests.lock().expect("the requests").push(Received { route, query, cookie, bytes });
+    response.body(Body::from(body)).expect("a response")
 }

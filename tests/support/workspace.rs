@@ -30,12 +30,12 @@ impl Route {
         self.path.contains("{user_id}")
     }
 
-    /// The path with these ids filled in; the session is the current one. A function that serves assets has a script of its
-    /// own name.
+    /// The path with these ids filled in; the session is the current one, the version an old one. A function that serves
+    /// assets has a script of its own name.
     pub fn path_of(&self, user: &str, task: &str) -> String {
         let script = format!("{}.js", self.function);
         let path = self.path.replace("{user_id}", user).replace("{task_id}", task);
-        path.replace("{session_id}", "current").replace("{asset}", &script)
+        path.replace("{session_id}", "current").replace("{version}", "old").replace("{asset}", &script)
     }
 }
 

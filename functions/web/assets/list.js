@@ -205,7 +205,7 @@ export function taskList(replica, { undo, onShowAll }) {
     nothing.querySelector("button").hidden = !isNarrow;
   }
   nothing.querySelector("button").addEventListener("click", () => onShowAll());
-  failure.querySelector("button").addEventListener("click", () => replica.reload());
+  failure.querySelector("button").addEventListener("click", () => replica.sync());
 
   // "Today" and "overdue" come with time.
   const refresh = () => document.visibilityState === "visible" && rows.forEach((row) => row.refresh(new Date()));

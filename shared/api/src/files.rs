@@ -23,6 +23,7 @@ pub struct File {
     pub content: &'static [u8],
     /// The compressed content, if it is shorter.
     pub gzip: Option<&'static [u8]>,
+    pub brotli: Option<&'static [u8]>,
 }
 
 /// The files of a function. Its build script calls `files::embed`, and its `main.rs` has:
@@ -35,7 +36,13 @@ pub struct File {
 /// }
 /// ```
 #[derive(Debug)]
-pub struct Files(pub &'static [File]);
+pub struct Files {
+    /// A hash of all files.
+    pub version: &'static str,
+    /// What allows the page's inline scripts, for the `script-src` of a policy: ` 'sha256-…'` for each.
+    pub inline_scripts: &'static str,
+    pub files: &'static [File],
+}
 
 impl Files {
     /// 200 with the requested file, or 304 when the client has it.
@@ -44,35 +51,52 @@ impl Files {
     /// the page. The page uses the query: its own path may end in a slash or not, and no relative path would work from
     /// both.
     ///
-    /// Clients must revalidate a cached file, so that a page and its assets are of one release. `policy` is the
-    /// `Content-Security-Policy`.
+    /// A file that is asked for by this version, which is the path's `{version}` or the query's `version`, may be kept for
+    /// a year: under that name it never changes. Everything else is revalidated. Of another version there is no content
+    /// here; the answer is this version's, so that a page works while two releases run beside each other.
+    ///
+    /// `policy` is the `Content-Security-Policy`.
     ///
     /// # Errors
     /// 404 when there is no such file; 400 for a malformed `If-None-Match`.
-    pub fn serve(&self, request: &Request, policy: &'static str) -> Result<Response, Problem> {
+    pub fn serve(&self, request: &Request, policy: &str) -> Result<Response, Problem> {
         let file = self.requested(request).ok_or(Problem::NoSuchFile)?;
         let known = request.if_none_match()?;
-        Ok(unless_known(file.response(policy, accepts_gzip(request)), known.as_ref()))
+        let mut response = file.response(request, policy);
+        if !file.name.is_empty() && self.is_current(request) {
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(FOR_A_YEAR));
+        }
+        Ok(unless_known(response, known.as_ref()))
     }
 
     fn requested(&self, request: &Request) -> Option<&File> {
-        let page = || self.0.iter().find(|file| file.name.is_empty());
-        let asset = |name: &str| self.0.iter().find(|file| !name.is_empty() && file.name == name);
-        if let Some(name) = request.asset_in_path() {
+        let page = || self.files.iter().find(|file| file.name.is_empty());
+        let asset = |name: &str| self.files.iter().find(|file| !name.is_empty() && file.name == name);
+        if let Some(name) = request.in_path("asset") {
             return asset(name);
         }
-        asset(request.last_segment()).or_else(|| request.asset_in_query().map_or_else(page, |name| asset(&name)))
+        asset(request.last_segment()).or_else(|| request.in_query("asset").map_or_else(page, |name| asset(&name)))
+    }
+
+    fn is_current(&self, request: &Request) -> bool {
+        request.in_path("version") == Some(self.version) || request.in_query("version").as_deref() == Some(self.version)
     }
 }
 
+const FOR_A_YEAR: &str = "public, max-age=31536000, immutable";
+
 impl File {
-    fn response(&self, policy: &'static str, accepts_gzip: bool) -> Response {
-        let mut response = match self.gzip.filter(|_| accepts_gzip) {
-            Some(gzip) => {
+    fn response(&self, request: &Request, policy: &str) -> Response {
+        let compressed = [("br", self.brotli), ("gzip", self.gzip)];
+        let accepted = compressed
+            .iter()
+            .find_map(|(coding, content)| Some((*coding, (*content)?)).filter(|_| accepts(request, coding)));
+        let mut response = match accepted {
+            Some((coding, content)) => {
                 // Another representation needs another tag (RFC 9110, section 8.8.3.3).
-                let tag = EntityTag::strong(format!("{}-gzip", self.hash));
-                let mut response = with_etag(with_default_headers(StatusCode::OK, Body::Binary(gzip.to_vec())), tag);
-                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                let tag = EntityTag::strong(format!("{}-{coding}", self.hash));
+                let mut response = with_etag(with_default_headers(StatusCode::OK, Body::Binary(content.to_vec())), tag);
+                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
                 response
             }
             None => {
@@ -83,20 +107,23 @@ impl File {
                 with_etag(with_default_headers(StatusCode::OK, body), EntityTag::strong(self.hash))
             }
         };
-        let mut set = |name: HeaderName, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
-        set(CONTENT_TYPE, self.media_type);
-        set(CACHE_CONTROL, "no-cache");
-        set(CONTENT_SECURITY_POLICY, policy);
-        set(REFERRER_POLICY, "no-referrer");
-        if self.gzip.is_some() {
-            set(VARY, "Accept-Encoding");
+        let mut set = |name: HeaderName, value| response.headers_mut().insert(name, value);
+        set(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+        set(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        set(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        // Made of constants and hashes, so always a valid header value; the default forbids everything.
+        if let Ok(policy) = HeaderValue::from_str(policy) {
+            set(CONTENT_SECURITY_POLICY, policy);
+        }
+        if self.gzip.is_some() || self.brotli.is_some() {
+            set(VARY, HeaderValue::from_static("Accept-Encoding"));
         }
         response
     }
 }
 
-/// Whether `Accept-Encoding` (RFC 9110, section 12.5.3) has `gzip` or `*` with a weight above 0.
-fn accepts_gzip(request: &Request) -> bool {
+/// Whether `Accept-Encoding` (RFC 9110, section 12.5.3) has this coding or `*` with a weight above 0.
+fn accepts(request: &Request, coding: &str) -> bool {
     let accepts = |coding: &str| {
         request.header("accept-encoding").unwrap_or_default().split(',').find_map(|element| {
             let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
@@ -106,7 +133,8 @@ fn accepts_gzip(request: &Request) -> bool {
             })
         })
     };
-    accepts("gzip").or(accepts("x-gzip")).or(accepts("*")).unwrap_or(false)
+    // `x-gzip` is an old name of `gzip`.
+    accepts(coding).or_else(|| accepts(&format!("x-{coding}"))).or_else(|| accepts("*")).unwrap_or(false)
 }
 
 /// Whether a weight (RFC 9110, section 12.4.2: 0 to 1, with up to three decimals) is above 0; false if it is malformed.
@@ -124,16 +152,21 @@ mod tests {
     use super::*;
     use crate::request::tests::request;
 
-    const FILES: Files = Files(&[
-        File {
-            name: "",
-            media_type: "text/html; charset=utf-8",
-            hash: "11",
-            content: b"page",
-            gzip: Some(b"\x1f\x8b"),
-        },
-        File { name: "a.png", media_type: "image/png", hash: "22", content: b"\xff", gzip: None },
-    ]);
+    const FILES: Files = Files {
+        version: "1a",
+        inline_scripts: "",
+        files: &[
+            File {
+                name: "",
+                media_type: "text/html; charset=utf-8",
+                hash: "11",
+                content: b"page",
+                gzip: Some(b"\x1f\x8b"),
+                brotli: Some(b"\x0b"),
+            },
+            File { name: "a.png", media_type: "image/png", hash: "22", content: b"\xff", gzip: None, brotli: None },
+        ],
+    };
 
     fn answer(event: serde_json::Value) -> Response {
         let request = request(event);
@@ -184,14 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_sent_to_clients_that_accept_it() {
+    fn a_file_is_sent_compressed_to_clients_that_accept_it() {
         for (accepted, coding) in [
-            ("gzip, deflate, br", "gzip"),
-            ("br;q=1.0, GZIP;q=0.001", "gzip"),
-            ("*", "gzip"),
+            ("gzip, deflate, br, zstd", "br"),
+            ("br;q=0.001, GZIP;q=1.0", "br"),
+            ("br;q=0, GZIP;q=0.001", "gzip"),
+            ("gzip, deflate", "gzip"),
+            ("x-gzip", "gzip"),
+            ("*", "br"),
+            ("br;q=0, *", "gzip"),
             ("", ""),
-            ("br", ""),
-            ("gzip;q=0, *", ""),
+            ("zstd", ""),
+            ("br;q=0, gzip;q=0, *", ""),
             ("gzip; q=0.000", ""),
             ("identity, *;q=0", ""),
             ("gzip ; q=1.", "gzip"),
@@ -207,7 +244,9 @@ mod tests {
             let response = serve("/", json!({"accept-encoding": accepted}));
             assert_eq!(header(&response, "content-encoding"), coding, "{accepted:?}");
             assert_eq!(header(&response, "vary"), "Accept-Encoding");
-            assert_eq!(header(&response, "etag"), if coding.is_empty() { "\"11\"" } else { "\"11-gzip\"" });
+            let tag =
+                ["\"11\"", "\"11-gzip\"", "\"11-br\""][["", "gzip", "br"].iter().position(|it| *it == coding).unwrap()];
+            assert_eq!(header(&response, "etag"), tag);
         }
     }
 
@@ -225,5 +264,26 @@ mod tests {
         assert_eq!(header(&same_coding, "vary"), "Accept-Encoding");
         assert_eq!(header(&same_coding, "content-encoding"), "");
         assert_eq!(serve("/", json!({"if-none-match": "11"})).status(), 400);
+    }
+
+    #[test]
+    fn a_file_of_this_version_may_be_kept_for_a_year_and_is_served_for_any() {
+        let cached = |path: &str, parameters: serde_json::Value, query: &str| {
+            let response = answer(json!({"rawPath": path, "pathParameters": parameters, "rawQueryString": query}));
+            assert_eq!(response.status(), 200, "{path}?{query}");
+            header(&response, "cache-control").to_owned()
+        };
+        let by_path =
+            |version: &str| cached("/web/releases/x/a.png", json!({"version": version, "asset": "a.png"}), "");
+        assert_eq!([by_path("1a"), by_path("1b")], [FOR_A_YEAR, "no-cache"]);
+        let by_query = |query: &str| cached("/v1", json!({}), query);
+        assert_eq!(by_query("asset=a.png&version=1a"), FOR_A_YEAR);
+        for query in ["asset=a.png", "asset=a.png&version=", "asset=a.png&version=1b", "version=1a"] {
+            assert_eq!(by_query(query), "no-cache", "{query}");
+        }
+        let known = answer(json!({
+            "rawPath": "/", "rawQueryString": "asset=a.png&version=1a", "headers": {"if-none-match": "\"22\""},
+        }));
+        assert_eq!((known.status().as_u16(), header(&known, "cache-control")), (304, FOR_A_YEAR));
     }
 }

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, sync::OnceLock};
+use std::{borrow::Cow, collections::HashMap, sync::OnceLock};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use db::ClientAddress;
@@ -61,14 +61,15 @@ impl Request {
         "../".repeat(slashes) + reference
     }
 
-    /// The path's `{asset}`, if the route has one.
-    pub(crate) fn asset_in_path(&self) -> Option<&str> {
-        self.path_parameters.get("asset").map(String::as_str)
+    /// A parameter of the route, such as `{asset}`, if it has one of this name.
+    pub(crate) fn in_path(&self, name: &str) -> Option<&str> {
+        self.path_parameters.get(name).map(String::as_str)
     }
 
-    pub(crate) fn asset_in_query(&self) -> Option<String> {
+    /// The first parameter of the query with this name.
+    pub(crate) fn in_query(&self, name: &str) -> Option<Cow<'_, str>> {
         let mut parameters = form_urlencoded::parse(self.query.as_bytes());
-        parameters.find_map(|(name, value)| (name == "asset").then(|| value.into_owned()))
+        parameters.find_map(|(it, value)| (it == name).then_some(value))
     }
 
     /// `name` must be in lower case.

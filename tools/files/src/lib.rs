@@ -1,12 +1,17 @@
 //! For build scripts: embeds static files, compressed, into the function that serves them.
 //!
 //! ```ignore
-//! // functions/web/build.rs, for GET / and GET /web/{asset}
+//! // functions/web/build.rs, for GET /, GET /web/{asset} and GET /web/releases/{version}/{asset}
 //! fn main() -> std::io::Result<()> {
-//!     files::embed(&files::read("assets")?)
+//!     files::embed(files::read("assets")?)
 //! }
 //! ```
+//!
+//! All files of a function have one version, a hash of them all. Where a file has [`VERSION`], it gets that version, so that
+//! a page asks for the files of its own release by names of their own. Where it has [`NAMES`], it gets the names of all.
 #![allow(clippy::print_stdout, reason = "build scripts talk to cargo on standard output")]
+
+mod comments;
 
 use std::{
     env,
@@ -16,13 +21,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
+use brotli::enc::BrotliEncoderParams;
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest, Sha256};
 
 /// The name in the URL, empty for the page, and the content.
 pub type File = (String, Vec<u8>);
 
-/// Reads the files of a folder; `index.html` is the page. The build script runs again when they change.
+/// What stands for the version in a file.
+pub const VERSION: &str = "__VERSION__";
+
+/// What stands for the names of all files but the page, separated by spaces.
+pub const NAMES: &str = "__NAMES__";
+
+/// Reads the files of a folder, without their comments; `index.html` is the page. The build script runs again when they
+/// change.
 ///
 /// # Errors
 /// The folder or a file cannot be read.
@@ -34,7 +48,8 @@ pub fn read(folder: &str) -> io::Result<Vec<File>> {
         .iter()
         .map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            Ok((if name == "index.html" { String::new() } else { name.into_owned() }, fs::read(path)?))
+            let content = comments::without_comments(&name, fs::read(path)?);
+            Ok((if name == "index.html" { String::new() } else { name.into_owned() }, content))
         })
         .collect()
 }
@@ -43,32 +58,68 @@ pub fn read(folder: &str) -> io::Result<Vec<File>> {
 ///
 /// # Errors
 /// A file's extension is unknown, or `OUT_DIR` cannot be written.
-pub fn embed(files: &[File]) -> io::Result<()> {
+pub fn embed(files: Vec<File>) -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?);
     embed_into(&out, files)
 }
 
 /// The code includes the files by relative paths, so that the folder can be moved.
-fn embed_into(out: &Path, files: &[File]) -> io::Result<()> {
-    let mut code = "static FILES: api::Files = api::Files(&[\n".to_owned();
+fn embed_into(out: &Path, mut files: Vec<File>) -> io::Result<()> {
+    let version = version(&files);
+    fill_in(&mut files, &version);
+    let inline_scripts = files.iter().filter(|(name, _)| name.is_empty()).map(|(_, page)| inline_scripts(page));
+    let inline_scripts: String = inline_scripts.collect();
+    let mut code = format!(
+        "static FILES: api::Files = api::Files {{\n\
+         version: {version:?}, inline_scripts: {inline_scripts:?}, files: &[\n"
+    );
     for (number, (name, content)) in files.iter().enumerate() {
         let plain = write(out, format!("{number}"), content)?;
-        let gzip = gzip(content)?;
-        let gzip = if gzip.len() < content.len() {
-            format!("Some(include_bytes!({:?}))", write(out, format!("{number}.gz"), &gzip)?)
-        } else {
-            "None".to_owned()
+        let mut shorter = |extension: &str, compressed: Vec<u8>| {
+            Ok::<_, io::Error>(if compressed.len() < content.len() {
+                format!("Some(include_bytes!({:?}))", write(out, format!("{number}.{extension}"), &compressed)?)
+            } else {
+                "None".to_owned()
+            })
         };
+        let (gzip, brotli) = (shorter("gz", gzip(content)?)?, shorter("br", brotli(content)?)?);
         let (media_type, hash) = (media_type(name)?, hash(content));
         writeln!(
             code,
             "api::File {{ name: {name:?}, media_type: {media_type:?}, hash: {hash:?}, \
-             content: include_bytes!({plain:?}), gzip: {gzip} }},"
+             content: include_bytes!({plain:?}), gzip: {gzip}, brotli: {brotli} }},"
         )
         .map_err(io::Error::other)?;
     }
-    code.push_str("]);\n");
+    code.push_str("]};\n");
     fs::write(out.join("files.rs"), code)
+}
+
+/// The first 64 bits of a hash of all names and contents.
+fn version(files: &[File]) -> String {
+    let parts = files.iter().flat_map(|(name, content)| [hash(name.as_bytes()), hash(content)]);
+    let mut version = hash(parts.collect::<String>().as_bytes());
+    version.truncate(16);
+    version
+}
+
+/// Replaces [`VERSION`] and [`NAMES`].
+fn fill_in(files: &mut [File], version: &str) {
+    let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).filter(|name| !name.is_empty()).collect();
+    for (_, content) in files {
+        if let Ok(text) = str::from_utf8(content) {
+            *content = text.replace(VERSION, version).replace(NAMES, &names.join(" ")).into_bytes();
+        }
+    }
+}
+
+/// What allows the inline scripts of a page in a `Content-Security-Policy`, for `script-src`: a hash of each.
+fn inline_scripts(page: &[u8]) -> String {
+    let page = String::from_utf8_lossy(page);
+    let scripts = page.split("<script>").skip(1).filter_map(|rest| Some(rest.split_once("</script>")?.0));
+    scripts.fold(String::new(), |text, script| {
+        text + &format!(" 'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script)))
+    })
 }
 
 fn write(folder: &Path, name: String, content: &[u8]) -> io::Result<String> {
@@ -81,6 +132,14 @@ fn gzip(content: &[u8]) -> io::Result<Vec<u8>> {
     let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
     gzip.write_all(content)?;
     gzip.finish()
+}
+
+/// At its best, which takes seconds for a megabyte.
+fn brotli(content: &[u8]) -> io::Result<Vec<u8>> {
+    let mut compressed = Vec::new();
+    let parameters = BrotliEncoderParams { size_hint: content.len(), ..BrotliEncoderParams::default() };
+    brotli::BrotliCompress(&mut &*content, &mut compressed, &parameters)?;
+    Ok(compressed)
 }
 
 /// The first 128 bits of SHA-256.
@@ -120,15 +179,59 @@ mod tests {
         let mut text = String::new();
         flate2::read::GzDecoder::new(&*compressed).read_to_string(&mut text).unwrap();
         assert_eq!(text, content);
+
+        let (compressed, mut text) = (brotli(content.as_bytes()).unwrap(), Vec::new());
+        assert!(compressed.len() < content.len() / 10);
+        brotli::BrotliDecompress(&mut &*compressed, &mut text).unwrap();
+        assert_eq!(text, content.as_bytes());
     }
 
     #[test]
     fn the_code_does_not_name_its_folder() {
         let out = tempfile::tempdir().unwrap();
-        embed_into(out.path(), &[("a.txt".to_owned(), b"a task".repeat(100))]).unwrap();
+        embed_into(out.path(), vec![("a.txt".to_owned(), b"a task".repeat(100))]).unwrap();
         let code = fs::read_to_string(out.path().join("files.rs")).unwrap();
         assert!(code.contains("include_bytes!(\"0\")") && code.contains("include_bytes!(\"0.gz\")"), "{code}");
         assert!(!code.contains(out.path().to_str().unwrap()), "{code}");
+    }
+
+    fn files(contents: [(&str, &str); 2]) -> Vec<File> {
+        contents.map(|(name, content)| (name.to_owned(), content.into())).to_vec()
+    }
+
+    #[test]
+    fn every_change_of_a_file_makes_another_version() {
+        let one = version(&files([("", "page"), ("a.js", "x")]));
+        assert_eq!(one.len(), 16);
+        for other in [
+            [("", "pag"), ("a.js", "x")],
+            [("", "page"), ("a.js", "y")],
+            [("", "page"), ("b.js", "x")],
+            [("", "page"), ("a.j", "sx")],
+            [("a.js", "x"), ("", "page")],
+        ] {
+            assert_ne!(version(&files(other)), one, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn files_get_their_version_and_the_names_of_all() {
+        let mut files = files([("", "__VERSION__/a.js __VERSION__"), ("a.js", "__NAMES__")]);
+        files.push(("b.png".to_owned(), b"\xff__NAMES__".to_vec()));
+        fill_in(&mut files, "1f");
+        let contents = files.into_iter().map(|(_, content)| content);
+        assert_eq!(contents.collect::<Vec<_>>(), [&b"1f/a.js 1f"[..], b"a.js b.png", b"\xff__NAMES__"]);
+    }
+
+    #[test]
+    fn inline_scripts_are_allowed_by_their_hashes() {
+        let page = b"<script>abc</script><script src=a.js></script>\n<script>\n</script>";
+        assert_eq!(
+            inline_scripts(page),
+            " 'sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=' \
+             'sha256-AbpHGcgLb+kRsJGnwFEktk7uzpZOCcBY74+YBdrKVGs='"
+        );
+        assert_eq!(inline_scripts(b"<script src=a.js></script>"), "");
     }
 
     #[test]
