@@ -1,4 +1,4 @@
-// The list: its rows, which are drawn as they are scrolled to, and what can be done with them.
+// The list: its rows, of which those near the screen are drawn, and what can be done with them.
 
 import { Editor } from "./editor.js";
 import { sentence } from "./forms.js";
@@ -9,12 +9,16 @@ import { draft, keepDraft } from "./session.js";
 
 const byId = (id) => document.getElementById(id);
 
-/** How many rows are drawn at a time, and in each frame on the way to a far one. */
+/** How many rows are drawn at first, and how many at least at the top of the list, if there are so many. */
 const CHUNK = 50;
-const SLICE = 100;
+const LEAST = 100;
 
-/** How near the end of the drawn rows the next ones are drawn. */
-const NEAR = "1500px";
+/** How far beyond the screen rows are drawn, and how near their end may come before others are; in pixels. */
+const MARGIN = 1800;
+const NEAR = 1200;
+
+/** The height of a row of one line, until rows are seen; in pixels. */
+const USUAL_HEIGHT = 45;
 
 /** How long a row stays where it was ticked, so that a second click does not meet the next one; in milliseconds. */
 const LINGER_MS = 600;
@@ -39,14 +43,18 @@ const ANCHORS = CSS.supports("overflow-anchor", "auto");
  */
 export function taskList(replica, { undo, onShowAll }) {
   const [list, nothing, failure] = ["tasks", "nothing", "list-failure"].map(byId);
+  const [before, after] = [list.previousElementSibling, list.nextElementSibling];
 
-  /** The tasks to show, in their order, the choices that led to them, and how many of them are to be drawn. */
+  /** The tasks to show, in their order; their places in it by key; and the choices that led to them, as JSON. */
   let tasks = [];
+  let places = new Map();
   let view = "{}";
-  let limit = CHUNK;
-  /** The drawn rows by key, and their keys from top to bottom. */
+  /** The rows of the tasks from `first` to before `last` are drawn, and some others: see `toDraw`. */
+  let [first, last] = [0, CHUNK];
   const rows = new Map();
   let order = [];
+  /** The heights of rows by key, as they were when last drawn. */
+  const heights = new Map();
   /** The row that Tab comes to. */
   let current = null;
   /** `{ key, task, editor, opener }`: the open editor, the task it shows, and what had the focus before. */
@@ -59,11 +67,16 @@ export function taskList(replica, { undo, onShowAll }) {
 
   // ---- drawing
 
+  //
+  // Only rows near the screen are in the page, however many tasks there are: a browser's work for a frame grows with the
+  // rows, seen or not. Above and below them is as much space as the others take.
+
   function draw() {
     if (editing) followEdited();
-    const drawn = withKept(tasks.slice(0, limit));
-    const keys = new Set(drawn.map(({ key }) => key));
+    measure();
     const focused = rowOf(document.activeElement);
+    const drawn = toDraw(focused);
+    const keys = new Set(drawn.map(({ key }) => key));
     const heir = focused && !keys.has(focused.key) ? neighbour(focused, keys) : undefined;
     const anchor = ANCHORS || scrollY === 0 ? undefined : firstVisible(keys);
     const top = anchor?.element.getBoundingClientRect().top;
@@ -75,16 +88,57 @@ export function taskList(replica, { undo, onShowAll }) {
     }
     place(drawn);
     order = [...keys];
-    const isPart = drawn.length < tasks.length;
-    order.forEach((key, index) => rows.get(key).number(isPart ? index + 1 : null, tasks.length));
-    if (!rows.has(current)) setCurrent(heir?.key ?? order[0] ?? null);
-    watch(isPart ? list.lastElementChild : null);
+    before.style.height = `${heightOf(0, first)}px`;
+    after.style.height = `${heightOf(last, tasks.length)}px`;
+    const isPart = order.length < tasks.length;
+    for (const [key, row] of rows) row.number(isPart && places.has(key) ? places.get(key) + 1 : null, tasks.length);
+    if (!rows.has(current)) setCurrent((heir ?? firstVisible(keys))?.key ?? null);
     tell();
 
     if (anchor) scrollBy(0, anchor.element.getBoundingClientRect().top - top);
     if (heir !== undefined) (heir ?? byId("desk-heading")).focus();
     if (awaited !== null) meet();
+    requestAnimationFrame(follow);
   }
+
+  /** Draws what is near the screen, when the drawn rows end there. */
+  function follow() {
+    const { top, bottom } = list.getBoundingClientRect();
+    const isShortAbove = first > 0 && top > -NEAR;
+    const isShortBelow = last < tasks.length && (bottom < innerHeight + NEAR || last < LEAST);
+    if (!isShortAbove && !isShortBelow) return;
+    measure();
+    let y = before.getBoundingClientRect().top;
+    let index = 0;
+    const pass = (end) => {
+      while (index < tasks.length && y + height(tasks[index]) < end) y += height(tasks[index++]);
+      return index;
+    };
+    const from = pass(-MARGIN);
+    const to = Math.max(pass(innerHeight + MARGIN) + 1, LEAST);
+    if (from === first && to === last) return;
+    [first, last] = [from, to];
+    draw();
+  }
+
+  function measure() {
+    for (const [key, row] of rows) heights.set(key, row.element.getBoundingClientRect().height);
+  }
+
+  const height = ({ key }) => heights.get(key) ?? USUAL_HEIGHT;
+
+  /** The height of the rows that are not drawn, of the tasks between these places. */
+  function heightOf(from, to) {
+    let sum = 0;
+    for (const task of tasks.slice(from, to)) if (!rows.has(task.key)) sum += height(task);
+    return sum;
+  }
+
+  addEventListener("scroll", follow, { passive: true });
+  addEventListener("resize", () => {
+    heights.clear();
+    follow();
+  });
 
   /** Brings the rows into this order, and touches only what has changed. */
   function place(drawn) {
@@ -115,29 +169,24 @@ export function taskList(replica, { undo, onShowAll }) {
     return row;
   }
 
-  /** The tasks with those whose rows stay where they are, although they are not among them. */
-  function withKept(shown) {
+  /** The tasks whose rows are drawn: those near the screen, and those that are in use. */
+  function toDraw(focused) {
+    const drawn = tasks.slice(first, last);
+    const has = (wanted) => drawn.some(({ key }) => key === wanted);
+    // In their places, but far away.
+    for (const key of [focused?.key, editing?.key]) {
+      const place = places.get(key);
+      if (place < first) drawn.unshift(tasks[place]);
+      else if (place >= last && !has(key)) drawn.push(tasks[place]);
+    }
+    // Not among the tasks any more: after what they came after.
     const kept = [...lingering].map((key) => replica.tasks.get(key));
-    if (editing) kept.push(editing.task);
-    const missing = kept.filter((task) => task && !shown.some(({ key }) => key === task.key));
-    for (const task of missing) shown.splice(Math.max(order.indexOf(task.key), 0), 0, task);
-    return shown;
-  }
-
-  function watch(row) {
-    if (row === watched) return;
-    observer.disconnect();
-    watched = row;
-    if (row) observer.observe(row);
-  }
-  let watched = null;
-  const observer = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && drawMore(CHUNK), {
-    rootMargin: NEAR,
-  });
-
-  function drawMore(count) {
-    limit = Math.min(limit, tasks.length) + count;
-    draw();
+    for (const task of [...kept, editing?.task]) {
+      if (!task || places.has(task.key)) continue;
+      const above = order.slice(0, Math.max(order.indexOf(task.key), 0)).findLast(has);
+      drawn.splice(drawn.findIndex(({ key }) => key === above) + 1, 0, task);
+    }
+    return drawn;
   }
 
   /** Says why there is nothing to see. */
@@ -185,18 +234,27 @@ export function taskList(replica, { undo, onShowAll }) {
     return rowOf([...list.children].find((it) => keys.has(it.dataset.key) && it.getBoundingClientRect().bottom > 0));
   }
 
-  /** Focuses a row by its number from the top, as soon as it is drawn. */
-  function moveTo(index) {
-    const to = Math.min(Math.max(index, 0), Math.max(tasks.length, order.length) - 1);
-    if (to < order.length) rows.get(order[to])?.focus();
-    else {
-      drawMore(SLICE);
-      requestAnimationFrame(() => goal === to && moveTo(to));
+  /** A task's row, drawn where it belongs. */
+  function rowAt(key) {
+    const place = places.get(key);
+    if (place < first || place >= last) {
+      [first, last] = [Math.max(place - CHUNK, 0), place + CHUNK];
+      draw();
     }
-    goal = to;
+    return rows.get(key);
   }
-  /** Where the last move leads to: another one, or a click, ends the way there. */
-  let goal = null;
+
+  /** Focuses the row of the task at this place, or at the nearest there is. */
+  function moveTo(place) {
+    const task = tasks[Math.min(Math.max(place, 0), tasks.length - 1)];
+    if (task) rowAt(task.key).focus();
+  }
+
+  /** Focuses the row below (1) or above (-1). */
+  function moveBy(row, step) {
+    if (places.has(row.key)) moveTo(places.get(row.key) + step);
+    else rowOf(step > 0 ? row.element.nextElementSibling : row.element.previousElementSibling)?.focus();
+  }
 
   /** Focuses a task's row now, or when it is shown. */
   function awaitRow(key) {
@@ -205,19 +263,16 @@ export function taskList(replica, { undo, onShowAll }) {
   }
 
   function meet() {
-    const row = rows.get(awaited);
-    if (row) {
-      awaited = null;
-      if (!row.element.contains(document.activeElement)) row.focus();
-      row.element.scrollIntoView({ block: "nearest" });
-      return;
-    }
-    const index = tasks.findIndex(({ key }) => key === awaited);
-    if (index >= 0 && index >= limit) moveTo(index);
+    const key = awaited;
+    if (!places.has(key) && !rows.has(key)) return;
+    awaited = null;
+    const row = rowAt(key);
+    if (!row.element.contains(document.activeElement)) row.focus();
+    row.element.scrollIntoView({ block: "nearest" });
   }
 
   for (const event of ["keydown", "pointerdown"]) {
-    document.addEventListener(event, () => (awaited = goal = null), { capture: true });
+    document.addEventListener(event, () => (awaited = null), { capture: true });
   }
   list.addEventListener("focusin", ({ target }) => setCurrent(rowOf(target).key));
 
@@ -300,15 +355,14 @@ export function taskList(replica, { undo, onShowAll }) {
   });
 
   function actionOf(key, row, target) {
-    const index = order.indexOf(row.key);
     const isRtl = getComputedStyle(list).direction === "rtl";
     switch (key) {
       case "ArrowDown":
       case "j":
-        return () => moveTo(index + 1);
+        return () => moveBy(row, 1);
       case "ArrowUp":
       case "k":
-        return () => moveTo(index - 1);
+        return () => moveBy(row, -1);
       case "Home":
         return () => moveTo(0);
       case "End":
@@ -417,9 +471,15 @@ export function taskList(replica, { undo, onShowAll }) {
      * any of what is given changes, the list begins at its top again.
      */
     show(next, choices = {}) {
-      tasks = next;
       const chosen = JSON.stringify(choices);
-      if (chosen !== view) limit = CHUNK;
+      const anchor = first > 0 && chosen === view ? order.find((key) => places.get(key) >= first) : undefined;
+      const place = places.get(anchor);
+      tasks = next;
+      places = new Map(tasks.map(({ key }, index) => [key, index]));
+      if (chosen !== view) [first, last] = [0, CHUNK];
+      // Others may have come or gone above.
+      const moved = places.has(anchor) ? places.get(anchor) - place : 0;
+      [first, last] = [Math.max(first + moved, 0), Math.max(last + moved, CHUNK)];
       view = chosen;
       if (!isRestored && !replica.isLoading) restore();
       draw();
@@ -445,11 +505,13 @@ export function taskList(replica, { undo, onShowAll }) {
 
   function clear() {
     undo.forget();
-    editing = awaited = goal = current = null;
+    editing = awaited = current = null;
     isRestored = false;
     lingering.clear();
     tasks = [];
-    limit = CHUNK;
+    places.clear();
+    heights.clear();
+    [first, last] = [0, CHUNK];
     draw();
   }
 }
