@@ -70,9 +70,7 @@ async fn visits(user: &User) -> [Vec<Visit>; 2] {
             // Signs in, and forgets all but the cookie.
             page.open(&host.url("/v1/")).await;
             page.sign_in(&user.email).await;
-            page.open("about:blank").await;
-            page.command("Storage.clearDataForOrigin", json!({ "origin": host.url(""), "storageTypes": "cache_storage,indexeddb,service_workers,local_storage" })).await;
-            page.command("Network.clearBrowserCache", json!({})).await;
+            page.forget_all_but_cookies().await;
             page.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": OBSERVE })).await;
             page.command("Network.enable", json!({})).await;
             let network = json!({ "offline": false, "latency": LATENCY, "downloadThroughput": BANDWIDTH, "uploadThroughput": BANDWIDTH });

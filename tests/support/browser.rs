@@ -137,6 +137,12 @@ impl Page {
         self.driver.action_chain().send_keys(key + "").perform().await.expect("a key");
     }
 
+    /// Presses a key while Control is held.
+    pub async fn press_with_control(&self, key: Key) {
+        let keys = self.driver.action_chain().key_down(Key::Control).send_keys(key + "").key_up(Key::Control);
+        keys.perform().await.expect("keys");
+    }
+
     /// Types over the text of the focused field.
     pub async fn replace_text(&self, text: &str) {
         self.driver
@@ -148,6 +154,30 @@ impl Page {
             .await
             .expect("keys");
         self.driver.action_chain().send_keys(text).perform().await.expect("keys");
+    }
+
+    /// Types at the focused field, key by key, as fast as they can be sent.
+    pub async fn type_text(&self, text: &str) {
+        self.driver.action_chain().send_keys(text).perform().await.expect("keys");
+    }
+
+    /// Lets every request of this tab take this much longer.
+    pub async fn emulate_latency(&self, latency: Duration) {
+        self.emulate_network(false, latency).await;
+    }
+
+    /// Takes this tab's network away, or gives it back.
+    pub async fn set_offline(&self, offline: bool) {
+        self.emulate_network(offline, Duration::ZERO).await;
+    }
+
+    async fn emulate_network(&self, offline: bool, latency: Duration) {
+        let cdp = self.driver.cdp();
+        cdp.send_raw("Network.enable", json!({})).await.expect("the network's domain");
+        let conditions = json!({
+            "offline": offline, "latency": latency.as_millis(), "downloadThroughput": -1, "uploadThroughput": -1
+        });
+        cdp.send_raw("Network.emulateNetworkConditions", conditions).await.expect("a network");
     }
 
     /// The accessible name of the focused element.
@@ -186,6 +216,27 @@ impl Page {
     pub async fn press_button(&self, button: &str) {
         self.tab_to(button).await;
         self.press(Key::Enter).await;
+    }
+
+    /// Moves to a button, presses it, and returns the name and the text of the file that the page saves then.
+    pub async fn download(&self, button: &str) -> (String, String) {
+        let folder = TempDir::new().expect("a folder");
+        let options = json!({ "behavior": "allow", "downloadPath": folder.path() });
+        self.driver.cdp().send_raw("Browser.setDownloadBehavior", options).await.expect("a folder for downloads");
+        self.press_button(button).await;
+        let deadline = Instant::now() + TIMEOUT;
+        while Instant::now() < deadline {
+            let names =
+                fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+            // What is still being written has another name.
+            let name = names.map(|name| name.to_string_lossy().into_owned()).find(|name| name.starts_with("tasks-"));
+            if let Some(name) = name.filter(|name| !name.ends_with(".crdownload")) {
+                let text = fs::read_to_string(folder.path().join(&name)).expect("a text");
+                return (name, text);
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        panic!("{button:?} saved no file");
     }
 
     /// Waits until a JavaScript expression is true.
@@ -232,6 +283,41 @@ impl Page {
         self.wait_for_list().await;
     }
 
+    /// Moves to a task of the list, which is one stop of the Tab key.
+    pub async fn focus_task(&self, title: &str) {
+        let (name, deadline) = (format!("Done: {title}"), Instant::now() + TIMEOUT);
+        let is_in_list = "document.activeElement.matches('.check')";
+        while self.run(&format!("return {is_in_list}")).await != json!(true) {
+            assert!(Instant::now() < deadline, "the list was not focused");
+            self.press(Key::Tab).await;
+        }
+        self.press(Key::Home).await;
+        while self.focused().await != name {
+            assert!(Instant::now() < deadline, "{title:?} was not focused, but {:?}", self.titles().await);
+            self.press(Key::Down).await;
+        }
+    }
+
+    /// Completes a task, or takes that back.
+    pub async fn tick(&self, title: &str) {
+        self.focus_task(title).await;
+        self.press(Key::Space).await;
+    }
+
+    /// Gives a task another title.
+    pub async fn edit_title(&self, title: &str, new: &str) {
+        self.focus_task(title).await;
+        self.press(Key::Enter).await;
+        self.fill("Title", new).await;
+        self.press(Key::Enter).await;
+        self.wait_for("the row", "!document.querySelector('.task.editing')").await;
+    }
+
+    /// Waits until the server has every change of the tasks that are shown.
+    pub async fn wait_until_sent(&self) {
+        self.wait_for("everything is sent", "!document.querySelector('.task.unsent')").await;
+    }
+
     /// Waits until the list has loaded.
     pub async fn wait_for_list(&self) {
         let has_loaded =
@@ -250,6 +336,16 @@ impl Page {
         self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.expect("a scheme");
     }
 
+    /// Emulates a person's time zone and languages, the preferred first, for the pages that are opened from now on.
+    pub async fn emulate_person(&self, zone: &str, languages: &[&str]) {
+        let cdp = self.driver.cdp();
+        let agent = self.run("return navigator.userAgent").await;
+        let zone = json!({ "timezoneId": zone });
+        cdp.send_raw("Emulation.setTimezoneOverride", zone).await.expect("a time zone");
+        let agent = json!({ "userAgent": agent, "acceptLanguage": languages.join(",") });
+        cdp.send_raw("Emulation.setUserAgentOverride", agent).await.expect("languages");
+    }
+
     /// Saves a picture of the page to the folder `SCREENSHOTS`.
     pub async fn screenshot(&self, name: &str) {
         let folder = PathBuf::from(variable("SCREENSHOTS"));
@@ -260,6 +356,15 @@ impl Page {
     /// Sends a command of the Chrome DevTools Protocol to this tab.
     pub async fn command(&self, name: &str, parameters: Value) -> Value {
         self.driver.cdp().send_raw(name, parameters).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Leaves the page, and forgets all that the browser keeps for its origin but the cookies: the page's files, its tasks.
+    pub async fn forget_all_but_cookies(&self) {
+        let origin = self.run("return location.origin").await;
+        self.open("about:blank").await;
+        let kinds = "cache_storage,indexeddb,local_storage,service_workers";
+        self.command("Storage.clearDataForOrigin", json!({ "origin": origin, "storageTypes": kinds })).await;
+        self.command("Network.clearBrowserCache", json!({})).await;
     }
 
     /// Why Chromium would not offer to install the page as an app; empty if it would.

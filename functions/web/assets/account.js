@@ -1,149 +1,47 @@
-// Sign-up, sign-in, a forgotten password; changing the password, deleting the account.
+// The account's dialog: its address, its password, its sessions, its tasks as files, its end.
 
 import { NoAnswer } from "./api.js";
-import { Notice, clearErrors, onSubmit } from "./forms.js";
+import { Notice, clearErrors, count, isBusy, onPress, onSubmit, sentence } from "./forms.js";
+import { compare, fromJson, inSlices, save, textOf, toCsv, toJson } from "./transfer.js";
 
 const byId = (id) => document.getElementById(id);
 
 /**
- * The forms for those who are not signed in. `onSession` is called with the response to a sign-in, `onBack` when no new
- * password is wanted after all.
+ * The account's dialog, for the tasks of `replica`; `bar` knows the account's address.
+ *
+ * `onEnd` is called when the user has ended this session here, with a text that says how; `say` shows what was done.
  */
-export function welcome(api, { onSession, onBack }) {
-  const [section, farewell] = ["welcome", "farewell"].map(byId);
-  const forms = ["sign-in", "sign-up", "forgot", "reset"].map(byId);
-  const [signIn, signUp, forgot, reset] = forms;
-  /** The token of a mail, while a new password is chosen. */
-  let resetToken = null;
+export function accountDialog(api, { bar, replica, onEnd, say }) {
+  const dialog = byId("account-dialog");
+  const [changeEmail, changePassword, deleteAccount] = ["change-email", "change-password", "delete-account"].map(byId);
+  const sessions = sessionList(api, { replica, dialog, onEnd });
+  const files = fileSection(replica, { dialog, say });
 
-  async function enter(email, password) {
-    const session = await api.signIn(email, password);
-    for (const form of forms) form.reset();
-    onSession(session);
-  }
-
-  /** Enters with a password that was just set; the sign-in form says so if that fails. */
-  async function enterAfter(done, email, password) {
-    try {
-      await enter(email, password);
-    } catch (error) {
-      signIn.elements.email.value = email;
-      turnTo(signIn, `${done} Please sign in.`);
-      throw error;
-    }
-  }
-
-  onSubmit(signIn, ({ email, password }) => enter(email, password));
-
-  onSubmit(
-    signUp,
-    async ({ email, password }) => {
-      await api.signUp(email, password);
-      await enterAfter("Your account was created.", email, password);
-    },
-    { 409: "email" },
-  );
-
-  onSubmit(forgot, async ({ email }) => {
-    await api.requestPasswordReset(email);
-    signIn.elements.email.value = email;
-    turnTo(signIn, "If the address has an account, a mail is on its way. Its link works for 30 minutes.");
-  });
-
-  onSubmit(reset, async ({ email, password }) => {
-    try {
-      await api.resetPassword(resetToken, password);
-    } catch (error) {
-      if (error instanceof NoAnswer) {
-        throw new Notice("There was no response, so your password may or may not be set. Try again, or sign in with it.");
-      }
-      if (error.status !== 401) throw error;
-      turnTo(forgot, "This link is wrong, used or too old. You can ask for another one.");
-      return;
-    }
-    await enterAfter("Your password is set.", email, password);
-  });
-
-  /** Shows a form, and a notice above it. */
-  function turnTo(form, notice = "") {
-    const before = forms.find((other) => !other.hidden);
-    clearErrors(form);
-    form.elements.email.value ||= before.elements.email.value;
-    if (form !== reset) forgetReset();
-    for (const other of forms) other.hidden = other !== form;
-    farewell.textContent = notice;
-    farewell.hidden = notice === "";
-    section.hidden = false;
-    form.querySelector("input:not([hidden])").focus();
-  }
-  function forgetReset() {
-    resetToken = null;
-    reset.reset();
-  }
-
-  byId("show-sign-up").addEventListener("click", () => turnTo(signUp));
-  byId("show-forgot").addEventListener("click", () => turnTo(forgot));
-  for (const form of [signUp, forgot]) form.querySelector(".show-sign-in").addEventListener("click", () => turnTo(signIn));
-  reset.querySelector(".show-sign-in").addEventListener("click", onBack);
-
-  return {
-    /** Shows the sign-in form, with a reason, and with the address that was signed in. */
-    show(why = "", email = "") {
-      turnTo(signIn, why);
-      signIn.elements.email.value ||= email;
-      if (why) signIn.elements[email ? "password" : "email"].focus();
-    },
-    /** Shows the form for a new password, if the page's address is a mail's link. Returns whether it is. */
-    showReset() {
-      const fragment = new URLSearchParams(location.hash.slice(1));
-      if (!fragment.has("password-reset")) return false;
-      // The token is for nobody who looks at the address or the history.
-      history.replaceState(history.state, "", location.pathname + location.search);
-      turnTo(reset);
-      resetToken = fragment.get("password-reset");
-      const email = fragment.get("email") ?? "";
-      // Anybody can make a link.
-      const isAddress = /^[!-~]+@[!-~]+$/.test(email);
-      reset.elements.email.value = isAddress ? email : "";
-      byId("reset-lead").textContent = `${isAddress ? `For ${email}. ` : ""}This signs out all your devices.`;
-      return true;
-    },
-    hide() {
-      section.hidden = true;
-      farewell.hidden = true;
-      forgetReset();
-    },
-    /** Whether a new password is being chosen. */
-    get isResetting() {
-      return resetToken !== null;
-    },
-  };
-}
-
-/** The account dialog. `onEnd` is called when the account is deleted, with a text that says so; `say` shows what was done. */
-export function accountDialog(api, { onEnd, say }) {
-  const [dialog, changePassword, deleteAccount] = ["account-dialog", "change-password", "delete-account"].map(byId);
-  const [bar, label] = ["account-bar", "account-email"].map(byId);
-  let email = "";
-
-  byId("open-account").addEventListener("click", () => dialog.showModal());
   dialog.querySelector(".close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
-    for (const form of [changePassword, deleteAccount]) {
+    for (const form of [changeEmail, changePassword, deleteAccount]) {
       form.reset();
       clearErrors(form);
     }
+    for (const details of dialog.querySelectorAll("details")) details.open = false;
+    sessions.clear();
+    files.clear();
   });
+
+  onSubmit(
+    changeEmail,
+    async ({ current_password, email }) => {
+      bar.know(await api.changeEmail(current_password, email).catch(unsure("e-mail address", "Open this dialog again to see")));
+      dialog.close();
+      say("Your e-mail address is changed.");
+    },
+    { 401: "current_password", 409: "email" },
+  );
 
   onSubmit(
     changePassword,
     async ({ current_password, password }) => {
-      try {
-        ({ email } = await api.changePassword(current_password, password));
-      } catch (error) {
-        if (!(error instanceof NoAnswer)) throw error;
-        throw new Notice("There was no response, so your password may or may not have changed. Sign out and try both.");
-      }
+      bar.know(await api.changePassword(current_password, password).catch(unsure("password", "Sign out and try both")));
       dialog.close();
       say("Your password is changed.");
     },
@@ -157,25 +55,318 @@ export function accountDialog(api, { onEnd, say }) {
   });
 
   return {
-    /** Shows the account's address, as soon as it is known. */
-    async show() {
-      bar.hidden = false;
-      label.textContent = email || "…";
-      try {
-        ({ email } = await api.account());
-      } catch {
-        // No message: the address is not essential, and other calls report their own errors.
-      }
-      label.textContent = email || "this browser";
-      changePassword.elements.email.value = email;
+    open() {
+      files.clear();
+      dialog.showModal();
+      bar.load();
+      sessions.load();
     },
-    hide() {
-      bar.hidden = true;
+    close() {
+      files.stop();
       dialog.close();
-      email = "";
-    },
-    get email() {
-      return email;
     },
   };
+}
+
+/** What to do with the error of a change that may have been made. */
+function unsure(what, advice) {
+  return (error) => {
+    if (!(error instanceof NoAnswer)) throw error;
+    throw new Notice(`There was no response, so your ${what} may or may not have changed. ${advice}.`);
+  };
+}
+
+// ---- sessions
+
+function sessionList(api, { replica, dialog, onEnd }) {
+  const [list, loading, status] = ["sessions", "sessions-loading", "sessions-status"].map(byId);
+  const [failure, again, everywhere] = ["sessions-failure", "reload-sessions", "end-all-sessions"].map(byId);
+  /** The load whose answer is wanted. */
+  let latest = null;
+  /** The user knows that changes will be lost. */
+  let isWarned = false;
+
+  async function load() {
+    clear();
+    loading.hidden = false;
+    const mine = (latest = Symbol());
+    try {
+      const sessions = await api.sessions();
+      if (mine !== latest) return;
+      sessions.sort((a, b) => b.current - a.current || b.refreshed_at.localeCompare(a.refreshed_at));
+      list.append(...sessions.map(rowOf));
+      everywhere.hidden = false;
+    } catch (error) {
+      if (mine !== latest) return;
+      show(failure, sentence(error));
+      again.hidden = false;
+    }
+    loading.hidden = true;
+  }
+
+  function clear() {
+    latest = null;
+    isWarned = false;
+    list.replaceChildren();
+    status.textContent = "";
+    loading.hidden = failure.hidden = again.hidden = everywhere.hidden = true;
+  }
+
+  function rowOf(session) {
+    const row = byId("session-row").content.firstElementChild.cloneNode(true);
+    const device = deviceOf(session.user_agent);
+    row.querySelector(".device bdi").textContent = device;
+    const seen = session.current ? "This browser." : `Last seen: ${ago(session.refreshed_at)}.`;
+    row.querySelector(".meta").textContent = `${seen} Ends: ${day.format(new Date(session.expires_at))}.`;
+    const end = row.querySelector("button");
+    end.setAttribute("aria-label", `End: ${device}`);
+    onPress(end, () => (session.current ? signOut() : endOther()), failure);
+
+    async function endOther() {
+      await api.endSession(session.id);
+      const neighbour = row.nextElementSibling ?? row.previousElementSibling;
+      const hadFocus = row.contains(document.activeElement);
+      row.remove();
+      status.textContent = `Ended: ${device}.`;
+      if (hadFocus) (neighbour?.querySelector("button") ?? byId("sessions-heading")).focus();
+    }
+    return row;
+  }
+
+  function signOut() {
+    dialog.close();
+    byId("sign-out").click();
+  }
+
+  again.addEventListener("click", () => {
+    byId("sessions-heading").focus();
+    load();
+  });
+  onPress(
+    everywhere,
+    async () => {
+      if (replica.waiting > 0 && !isWarned) {
+        isWarned = true;
+        const lost = `${count(replica.waiting, "change")} not sent yet would be lost.`;
+        throw new Notice(`${lost} Press again to sign out all the same.`);
+      }
+      await api.endAllSessions();
+      onEnd("You are signed out everywhere.");
+    },
+    failure,
+  );
+
+  return { load, clear };
+}
+
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+
+/** How long ago something was, in the largest unit that there is one of. */
+function ago(iso) {
+  const seconds = Math.max(0, (Date.now() - new Date(iso)) / 1000);
+  const [unit, size] = [["day", 86_400], ["hour", 3600]].find(([, size]) => seconds >= size) ?? ["minute", 60];
+  return relative.format(-Math.floor(seconds / size), unit);
+}
+
+/** Those that also say that they are another one come first. */
+const BROWSERS = [
+  [/\bEdg(A|iOS)?\//, "Edge"],
+  [/\b(OPR|OPiOS|OPT)\//, "Opera"],
+  [/\bSamsungBrowser\//, "Samsung Internet"],
+  [/\b(Firefox|FxiOS)\//, "Firefox"],
+  [/(Chrome|\bCriOS)\//, "Chrome"],
+  [/\bVersion\/.* Safari\//, "Safari"],
+];
+const SYSTEMS = [
+  [/\biPhone\b/, "iPhone"],
+  [/\biPad\b/, "iPad"],
+  [/\bAndroid\b/, "Android"],
+  [/\bWindows\b/, "Windows"],
+  [/\bCrOS\b/, "ChromeOS"],
+  [/\bMac OS X\b/, "Mac"],
+  [/\bLinux\b/, "Linux"],
+];
+
+/** A session's device in plain words: "Firefox on Linux". What is no browser is shown as it calls itself. */
+function deviceOf(userAgent) {
+  if (!userAgent) return "Unknown device";
+  const nameIn = (names) => names.find(([pattern]) => pattern.test(userAgent))?.[1];
+  const [browser, system] = [nameIn(BROWSERS), nameIn(SYSTEMS)];
+  if (browser && system && userAgent.startsWith("Mozilla/")) return `${browser} on ${system}`;
+  return clipped(userAgent);
+}
+
+// ---- files
+
+/** Tasks that an account has room for: a setting of the service, and this is its usual value. */
+const ROOM = 10_000;
+
+const INCOMPLETE = "Not all of your tasks could be loaded. Try again when there is a connection.";
+
+/** Refused tasks that are named. */
+const NAMED = 5;
+
+function fileSection(replica, { dialog, say }) {
+  const [form, chooser, choose] = ["import", "import-file", "choose-import"].map(byId);
+  const [failure, status] = ["files-failure", "files-status"].map(byId);
+  const submit = form.querySelector(".primary");
+  /** The values of the chosen file's tasks, oldest first, and those among them that are here already. */
+  let [tasks, known] = [[], new Set()];
+  /** The import that is under way, or null. */
+  let running = null;
+
+  /** Every task, as soon as all are here. */
+  function everyTask() {
+    const watch = new AbortController();
+    const { signal } = watch;
+    const all = new Promise((resolve, reject) => {
+      const fail = () => reject(new Notice(INCOMPLETE));
+      const look = () => {
+        if (replica.isComplete) resolve([...replica.tasks.values()]);
+        else if (replica.loadError || replica.isOffline) fail();
+      };
+      replica.addEventListener("change", look, { signal });
+      dialog.addEventListener("close", fail, { signal });
+      look();
+    });
+    return all.finally(() => watch.abort());
+  }
+
+  async function exportAs(extension, type, format) {
+    status.textContent = "Reading your tasks…";
+    const all = await everyTask().finally(() => (status.textContent = ""));
+    status.textContent = `Exported ${count(all.length, "task")}: ${save(format(all), extension, type)}`;
+  }
+  onPress(byId("export-json"), () => exportAs("json", "application/json", toJson), failure);
+  onPress(byId("export-csv"), () => exportAs("csv", "text/csv;charset=utf-8", toCsv), failure);
+
+  choose.addEventListener("click", () => chooser.click());
+  chooser.addEventListener("change", async () => {
+    const [file] = chooser.files;
+    if (!file || isBusy(form)) return;
+    forget();
+    failure.hidden = true;
+    const mine = (running = Symbol());
+    status.textContent = "Reading…";
+    try {
+      const read = await fromJson(await textOf(file));
+      const same = await compare(read.tasks, await everyTask());
+      if (mine !== running) return;
+      [tasks, known] = [read.tasks, same];
+      status.textContent = "";
+      preview(file.name, read.refused);
+    } catch (error) {
+      if (mine !== running) return;
+      status.textContent = "";
+      show(failure, sentence(error));
+    }
+  });
+
+  function preview(name, refused) {
+    byId("import-heading").textContent = name;
+    const fresh = tasks.length - known.size;
+    byId("import-fresh").textContent = fresh > 0 ? `${count(fresh, "new task")}.` : "No new tasks.";
+    showPart("import-known", known.size, `${count(known.size, "task")} that you have already, with the same values.`);
+    showPart("import-refused", refused.length, `${count(refused.length, "task")} that cannot be imported:`);
+    byId("import-refused").querySelector("ul").replaceChildren(...reasonsOf(refused).map(itemOf));
+    showWanted();
+    form.hidden = false;
+    byId("import-heading").focus();
+  }
+
+  function showPart(id, size, text) {
+    byId(id).hidden = size === 0;
+    byId(id).querySelector("p").textContent = text;
+  }
+
+  const wanted = () => (form.elements.again.checked ? tasks : tasks.filter((values) => !known.has(values)));
+
+  function showWanted() {
+    const { length } = wanted();
+    submit.textContent = `Import ${count(length, "task")}`;
+    submit.hidden = length === 0;
+    const [room, total] = [byId("import-room"), replica.tasks.size + length];
+    room.textContent = `That makes ${count(total, "task")}. An account usually has room for ${count(ROOM, "task")}.`;
+    room.hidden = length === 0 || total <= ROOM;
+  }
+  form.elements.again.addEventListener("change", showWanted);
+
+  onSubmit(form, async () => {
+    const chosen = wanted();
+    const mine = (running = Symbol());
+    let done = 0;
+    status.textContent = "Importing…";
+    try {
+      await inSlices(chosen, (values) => {
+        if (mine !== running) throw new Notice("The import was stopped.");
+        replica.create(values);
+        done += 1;
+      });
+      dialog.close();
+      say(`Imported: ${count(done, "task")}.`);
+    } catch (error) {
+      const part = `${done.toLocaleString("en")} of ${count(chosen.length, "task")} were imported.`;
+      const text = `${sentence(error)} ${part} Choose the file again for the others.`;
+      say(text);
+      // The dialog covers the status line.
+      show(failure, text);
+      if (dialog.open) choose.focus();
+    } finally {
+      forget();
+    }
+  });
+  byId("cancel-import").addEventListener("click", () => {
+    stop();
+    choose.focus();
+  });
+
+  /** Forgets the chosen file. */
+  function forget() {
+    running = null;
+    [tasks, known] = [[], new Set()];
+    status.textContent = chooser.value = "";
+    form.hidden = true;
+    form.reset();
+  }
+
+  /** Ends what is under way. */
+  function stop() {
+    running = null;
+    if (!isBusy(form)) forget();
+  }
+
+  return {
+    /** Forgets what was shown, unless it is being imported. */
+    clear() {
+      failure.hidden = true;
+      if (!isBusy(form)) forget();
+    },
+    stop,
+  };
+}
+
+function show(failure, text) {
+  failure.textContent = text;
+  failure.hidden = false;
+}
+
+/** What is wrong with the first refused tasks. */
+function reasonsOf(refused) {
+  const lines = refused.slice(0, NAMED).map(({ number, title, reasons }) => {
+    const name = title.trim() ? `, “${clipped(title.trim())}”` : "";
+    return `Number ${number.toLocaleString("en")}${name}: ${reasons.join(" ")}`;
+  });
+  const more = refused.length - NAMED;
+  return more > 0 ? [...lines, `And ${more.toLocaleString("en")} more.`] : lines;
+}
+
+function itemOf(text) {
+  return Object.assign(document.createElement("li"), { textContent: text, dir: "auto" });
+}
+
+/** A text, cut to 60 characters. */
+function clipped(text) {
+  const characters = [...text.slice(0, 200)];
+  return characters.length > 60 ? `${characters.slice(0, 59).join("")}…` : text;
 }

@@ -157,10 +157,37 @@ export class TaskApi {
     return (await this.#send("GET", this.#mine())).body;
   }
 
+  /** Changes the address. 401 when `current` is not the password, 409 when the address has an account, 422. */
+  async changeEmail(current, email) {
+    // Not retried: every wrong password counts.
+    return (await this.#send("PUT", this.#mine(), { body: { current_password: current, email }, once: true })).body;
+  }
+
   /** Changes the password, which ends every other session of the account. 401 when `current` is wrong. */
   async changePassword(current, password) {
     // Not retried: once it has succeeded, `current` is wrong.
     return (await this.#send("PUT", this.#mine(), { body: { current_password: current, password }, once: true })).body;
+  }
+
+  /** The account's sessions: `[{ id, created_at, refreshed_at, expires_at, user_agent, current }]`. */
+  async sessions() {
+    return (await this.#send("GET", this.#mine("/sessions"))).body;
+  }
+
+  /** Ends one of the account's sessions. */
+  async endSession(id) {
+    try {
+      await this.#send("DELETE", this.#mine(`/sessions/${id}`));
+    } catch (error) {
+      // It had ended before, or by the attempt whose response was lost.
+      if (error.code !== "no_such_session") throw error;
+    }
+  }
+
+  /** Ends all of them, this one too, and its cookie goes. */
+  async endAllSessions() {
+    await this.#send("DELETE", this.#mine("/sessions"), { cookie: this.#cookie });
+    this.session = null;
   }
 
   /** Deletes the account and all its tasks. */
@@ -168,29 +195,41 @@ export class TaskApi {
     await this.#send("DELETE", this.#mine(), { once: true, cookie: this.#cookie });
   }
 
-  /** A page of tasks, newest first: `{ tasks, next }`. With `next` of a page, the one after it. */
-  async listTasks({ completed, limit, next, signal } = {}) {
-    const query = Object.entries({ completed, limit }).filter(([, value]) => value !== undefined);
-    const path = next ?? `${this.#mine("/tasks")}?${new URLSearchParams(query)}`;
-    const { body, headers, url } = await this.#send("GET", path, { signal });
-    return { tasks: body, next: nextLink(headers.get("link"), url) };
+  /**
+   * A page of tasks, newest first: `{ tasks, next, etag }`. With `next` of a page, the one after it.
+   *
+   * @param known the `etag` of a page: null if it is still the same
+   * @param parameters the API's: `status`, `priority`, `tag`, `due_after`, `due_before`, `q`, `sort`, `limit`
+   */
+  async listTasks({ next, known, signal, ...parameters } = {}) {
+    const url = new URL(next ?? this.#mine("/tasks"), this.#base);
+    for (const [name, value] of Object.entries(parameters)) if (value !== undefined) url.searchParams.set(name, value);
+    const headers = known === undefined ? {} : { "if-none-match": known };
+    const answer = await this.#send("GET", url, { headers, signal });
+    if (answer.status === 304) return null;
+    return { tasks: answer.body, next: nextLink(answer.headers.get("link"), url), etag: answer.headers.get("etag") };
+  }
+
+  /** How many tasks there are by status, and by tag: `{ tasks: { pending, in_progress, completed, overdue }, tags }`. */
+  async summary() {
+    return (await this.#send("GET", this.#mine("/summary"))).body;
   }
 
   /** Creates a task, or finds the one created with this key. 422 when a value breaks a rule, or the key was used for others. */
   async createTask(values, key) {
-    return withTag(await this.#send("POST", this.#mine("/tasks"), { body: values, headers: { "idempotency-key": key } }));
+    return (await this.#send("POST", this.#mine("/tasks"), { body: values, headers: { "idempotency-key": key } })).body;
   }
 
   /** A task. 403 when it does not exist. */
   async task(id) {
-    return withTag(await this.#send("GET", this.#mine(`/tasks/${id}`)));
+    return (await this.#send("GET", this.#mine(`/tasks/${id}`))).body;
   }
 
   /** Changes the task. Throws `Changed` if it has changed since the caller read it. */
   async updateTask(task, changes) {
     return this.#ifUnchanged(
       task,
-      async (headers) => withTag(await this.#send("PUT", this.#mine(`/tasks/${task.id}`), { body: changes, headers })),
+      async (headers) => (await this.#send("PUT", this.#mine(`/tasks/${task.id}`), { body: changes, headers })).body,
       (current) => Object.entries(changes).every(([field, value]) => current[field] === value),
     );
   }
@@ -205,20 +244,10 @@ export class TaskApi {
     }
   }
 
-  /**
-   * Sends with the `If-Match` of the task as the caller read it.
-   *
-   * A task from a list has no tag: it is fetched, and compared by `updated_at`.
-   */
+  /** Sends with the `If-Match` of the task as the caller read it. */
   async #ifUnchanged(task, send, isDone = () => false) {
-    let tag = task.etag;
-    if (tag === undefined) {
-      const current = await this.task(task.id);
-      if (current.updated_at !== task.updated_at) throw new Changed(current);
-      tag = current.etag;
-    }
     try {
-      return await send({ "if-match": tag });
+      return await send({ "if-match": task.etag });
     } catch (error) {
       if (!(error instanceof Problem && error.status === 412)) throw error;
       const current = await this.task(task.id);
@@ -297,6 +326,8 @@ export class TaskApi {
       request.headers["content-type"] = "application/json";
       request.body = JSON.stringify(body);
     }
+    // So that a page may delete something as it is closed.
+    request.keepalive = method === "DELETE";
     const pauses = once ? [] : [...PAUSES];
     let mayBeServed = isRepeat;
     try {
@@ -330,8 +361,8 @@ export class TaskApi {
       throw new NoAnswer(error);
     }
     const body = parse(text);
-    if (!response.ok) throw new Problem(response, body ?? {});
-    return { body, headers: response.headers, url };
+    if (!response.ok && response.status !== 304) throw new Problem(response, body ?? {});
+    return { body, headers: response.headers, status: response.status };
   }
 }
 
@@ -343,11 +374,6 @@ function withExpiry({ body }) {
 /** Runs when no other tab of this origin holds the lock. Where a cookie is kept, there are locks. */
 function alone(lock, work) {
   return lock !== null && globalThis.navigator?.locks ? navigator.locks.request(lock, work) : work();
-}
-
-/** The task in a response, with its entity tag. */
-function withTag({ body, headers }) {
-  return { ...body, etag: headers.get("etag") };
 }
 
 /** The API's base with a slash at its end, so that relative references stay below it. */

@@ -42,7 +42,25 @@ export function onSubmit(form, work, fields = {}) {
   form.elements.email?.addEventListener("input", () => (waiting = { until: 0 }));
 }
 
-/** Whether a submission is under way. */
+/** Calls `work` when a button is pressed, once at a time, and shows its error in `failure`. */
+export function onPress(button, work, failure) {
+  button.addEventListener("click", async () => {
+    if (isBusy(button)) return;
+    failure.hidden = true;
+    button.setAttribute("aria-busy", "true");
+    try {
+      await work();
+    } catch (error) {
+      failure.textContent = sentence(error);
+      failure.hidden = false;
+      failure.scrollIntoView({ block: "nearest" });
+    } finally {
+      button.removeAttribute("aria-busy");
+    }
+  });
+}
+
+/** Whether what a form or a button does is under way. */
 export function isBusy(form) {
   return form.hasAttribute("aria-busy");
 }
@@ -114,10 +132,14 @@ export function sentence(error) {
   }
 }
 
+/** A number of things: "1 task", "2,000 tasks". */
+export function count(number, thing) {
+  return `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
+}
+
 /** A duration in seconds or minutes, for the user. */
 export function duration(seconds) {
-  const [count, unit] = seconds < 90 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
-  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+  return seconds < 90 ? count(seconds, "second") : count(Math.ceil(seconds / 60), "minute");
 }
 
 /** The API's details are not whole sentences: "must not be empty". */

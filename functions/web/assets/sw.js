@@ -6,7 +6,7 @@
 /** The page: this worker's scope, which is the API's base. */
 const page = registration.scope;
 
-/** What the page asks for. The icons are the system's business, once it has them. */
+/** What the page asks for, now or later. The large icons are the system's business. */
 const assets = "__NAMES__"
   .split(" ")
   .filter((name) => !name.endsWith(".png") && name !== "sw.js")
