@@ -129,7 +129,11 @@ export function taskList(replica, { undo, onShowAll }) {
   }
 
   function measure() {
-    for (const [key, row] of rows) heights.set(key, row.element.getBoundingClientRect().height);
+    for (const [key, row] of rows) {
+      const { height } = row.element.getBoundingClientRect();
+      // Nothing has a height while the list is hidden.
+      if (height > 0) heights.set(key, height);
+    }
   }
 
   const height = ({ key }) => heights.get(key) ?? USUAL_HEIGHT;
@@ -145,6 +149,14 @@ export function taskList(replica, { undo, onShowAll }) {
   addEventListener("resize", () => {
     heights.clear();
     follow();
+  });
+  addEventListener("beforeprint", () => {
+    [first, last] = [0, tasks.length];
+    draw();
+  });
+  addEventListener("afterprint", () => {
+    [first, last] = nearScreen();
+    draw();
   });
 
   /** Brings the rows into this order, and touches only what has changed. */
@@ -479,15 +491,15 @@ export function taskList(replica, { undo, onShowAll }) {
      */
     show(next, choices = {}) {
       const chosen = JSON.stringify(choices);
-      const anchor = first > 0 && chosen === view ? order.find((key) => places.get(key) >= first) : undefined;
-      const place = places.get(anchor);
+      const isSameView = chosen === view;
+      const old = places;
+      view = chosen;
       tasks = next;
       places = new Map(tasks.map(({ key }, index) => [key, index]));
-      if (chosen !== view) [first, last] = [0, CHUNK];
-      // Others may have come or gone above.
-      const moved = places.has(anchor) ? places.get(anchor) - place : 0;
-      [first, last] = [Math.max(first + moved, 0), Math.max(last + moved, CHUNK)];
-      view = chosen;
+      // Others may have come or gone above those that are drawn.
+      const anchor = isSameView ? order.find((key) => old.get(key) >= first && places.has(key)) : undefined;
+      const moved = first > 0 ? places.get(anchor) - old.get(anchor) : 0;
+      [first, last] = Number.isNaN(moved) ? [0, CHUNK] : [Math.max(first + moved, 0), last + moved];
       if (!isRestored && !replica.isLoading) restore();
       draw();
     },

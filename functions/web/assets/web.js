@@ -39,7 +39,7 @@ const list = taskList(replica, { undo, onShowAll: () => find.reset() });
 const add = addForm({ onAdd, say });
 
 replica.addEventListener("change", show);
-shortcuts({ add: add.focus, search: find.focusSearch, undo: undo.undo });
+shortcuts({ add: add.focus, search: find.focusSearch, undo: undo.undo, list: list.focus });
 
 // ---- the tasks
 
