@@ -7,6 +7,8 @@ mod conflicts;
 mod cookie;
 mod day;
 mod editing;
+mod entry;
+mod finding;
 mod journey;
 mod keys;
 mod list;

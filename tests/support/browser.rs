@@ -358,6 +358,16 @@ impl Page {
         self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.expect("a scheme");
     }
 
+    /// Emulates a person's time zone and languages, the preferred first, for the pages that are opened from now on.
+    pub async fn emulate_person(&self, zone: &str, languages: &[&str]) {
+        let cdp = self.driver.cdp();
+        let agent = self.run("return navigator.userAgent").await;
+        let zone = json!({ "timezoneId": zone });
+        cdp.send_raw("Emulation.setTimezoneOverride", zone).await.expect("a time zone");
+        let agent = json!({ "userAgent": agent, "acceptLanguage": languages.join(",") });
+        cdp.send_raw("Emulation.setUserAgentOverride", agent).await.expect("languages");
+    }
+
     /// Saves a picture of the page to the folder `SCREENSHOTS`.
     pub async fn screenshot(&self, name: &str) {
         let folder = PathBuf::from(variable("SCREENSHOTS"));

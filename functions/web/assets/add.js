@@ -30,9 +30,11 @@ export function addForm({ onAdd, say }) {
 
   /** What each line says. */
   const entries = () => lines(title.value).map((line) => parseEntry(line, { kept }));
+  // The first call is slow; the first key need not wait for it.
+  setTimeout(entries, 1000);
 
   function showUnderstood() {
-    const all = entries();
+    const all = title.value === "" ? [] : entries();
     // The same piece of several lines is shown once.
     const parts = new Map(all.flatMap(partsOf).map((part) => [part.button, part]));
     const pills = [...parts.values()].map((part) => ({ ...part, onPress: () => keep(part.pieces) }));

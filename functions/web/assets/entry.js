@@ -268,6 +268,8 @@ class Reader {
     const month = months.get(word(monthAt));
     let end = Math.max(dayAt, monthAt) + 1;
     if (!day || !month || !this.words(at, end - at)) return null;
+    // "Call Jan 5 pm".
+    if (!isDayFirst && this.plainTime(dayAt) !== null) return null;
     // A comma may come before the year.
     const yearAt = skip(end);
     const written = /^\d{4}$/.test(word(yearAt)) && !this.tokens[yearAt].isQuoted ? yearOf(word(yearAt)) : NaN;
@@ -434,7 +436,7 @@ const PARTICLES = {
 
 const vocabularies = new Map();
 
-/** The words of English and of some languages. Built once: `Intl` is slow to start. */
+/** The words of English and of a person's languages. Built once: `Intl` is slow to start. */
 function vocabularyOf(languages) {
   const key = languages.join();
   if (!vocabularies.has(key)) vocabularies.set(key, build(languages));
@@ -443,7 +445,7 @@ function vocabularyOf(languages) {
 
 function build(languages) {
   const vocabulary = { phrases: new Map(), weekdays: new Map(), months: new Map() };
-  const spoken = [...new Set(["en-GB", "en-US", ...languages.slice(0, 4)])];
+  const spoken = ["en", ...languages.filter((language) => !/^en\b/.test(language)).slice(0, 3)];
   for (const language of spoken) addNames(vocabulary, language);
   addEnglish(vocabulary);
   vocabulary.longest = Math.max(...[...vocabulary.phrases.keys()].map((text) => text.split(" ").length));
@@ -460,7 +462,7 @@ function build(languages) {
 
 /** The names of days and months, and the phrases of relative time, in one language. */
 function addNames({ phrases, weekdays, months }, language) {
-  const isForeign = !language.startsWith("en");
+  const isForeign = language !== "en";
   const add = (form, phrase) => {
     if (!phrases.has(fold(form))) phrases.set(fold(form), { ...phrase, isForeign, form });
   };
@@ -504,12 +506,15 @@ function addNames({ phrases, weekdays, months }, language) {
 }
 
 /** What people type beside the names that `Intl` knows. */
-function addEnglish({ phrases, weekdays }) {
+function addEnglish({ phrases, weekdays, months }) {
   const add = (form, unit, count, isNumbered) => phrases.set(form, { unit, count, isNumbered, isForeign: false, form });
   add("tonight", "day", 0, false);
   for (const form of ["tmr", "tmrw"]) add(form, "day", 1, false);
   for (const unit of ["day", "week", "month", "year"]) add(`in a ${unit}`, unit, 1, true);
   add("in an hour", "hour", 1, true);
+  for (const unit of ["min", "mins"]) add(`in ${NUMBER} ${unit}`, "minute", undefined, true);
+  for (const unit of ["hr", "hrs"]) add(`in ${NUMBER} ${unit}`, "hour", undefined, true);
+  months.set("sept", 9);
   for (const [form, day] of Object.entries(SURE_WEEKDAYS)) weekdays.set(form, { day, form, isSure: true });
   weekdays.set("weds", { day: 3, form: "weds", isSure: false });
 }

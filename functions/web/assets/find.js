@@ -11,8 +11,8 @@ const DUE = { overdue: "Overdue", today: "Due today", week: "Due in the next 7 d
 const TITLE = document.title;
 
 /**
- * The toolbar. `onChange()` is called when another view was chosen, with a control, back or forward; `onClear()`, when the
- * completed tasks of the view are to be deleted.
+ * The toolbar. `onChange()` is called when another view was chosen, with a control, back or forward; `onClear(view)` when the
+ * completed tasks of the chosen view are to be deleted: `view` has these alone.
  */
 export function finder({ onChange, onClear }) {
   const [search, clearSearch, opener, panel] = ["search", "clear-search", "open-filters", "filters"].map(byId);
@@ -97,7 +97,7 @@ export function finder({ onChange, onClear }) {
       return { words, button: `Remove filter: ${words}`, onPress };
     });
     showPills(chosen, pills);
-    hide(clearFilters, pills.length === 0 && view.q === "");
+    hide(clearFilters, pills.length === 0);
   }
 
   /** Hides a button or shows it; what is hidden does not keep the focus. */
@@ -132,7 +132,7 @@ export function finder({ onChange, onClear }) {
     opener.focus();
   });
   clearFilters.addEventListener("click", clear);
-  clearCompleted.addEventListener("click", () => onClear());
+  clearCompleted.addEventListener("click", () => onClear({ ...view, show: "done" }));
   addEventListener("popstate", back);
 
   function emptySearch() {

@@ -10,7 +10,7 @@ function pill({ words, lang = "", before = "", button, onPress }) {
   const item = template.cloneNode(true);
   const text = document.createElement("bdi");
   text.textContent = words;
-  text.lang = lang;
+  if (lang) text.lang = lang;
   item.querySelector(".pill-text").append(before, text);
   const press = item.querySelector("button");
   press.setAttribute("aria-label", button);

@@ -1,8 +1,8 @@
 // The entry point: shows the sign-in form or the tasks, and joins the parts.
 
-import { accountDialog } from "./account.js";
 import { addForm } from "./add.js";
 import { TaskApi } from "./api.js";
+import { accountBar } from "./bar.js";
 import { finder } from "./find.js";
 import { duration, sentence } from "./forms.js";
 import { shortcuts } from "./keys.js";
@@ -32,7 +32,7 @@ const front = welcome(api, {
   },
   onBack: resume,
 });
-const account = accountDialog(api, { replica, onEnd: signedOut, say });
+const account = accountBar(api, { onOpen: openAccount });
 const undo = undoBar();
 const find = finder({ onChange: show, onClear: clearCompleted });
 const list = taskList(replica, { undo, onShowAll: () => find.reset() });
@@ -64,8 +64,8 @@ function onAdd(values) {
   if (!isShown) say(`Added: ${values.title}. It is not among what is shown.`);
 }
 
-function clearCompleted() {
-  const completed = [...replica.tasks.values()].filter((task) => task.completed);
+function clearCompleted(view) {
+  const completed = select(replica.tasks, view);
   const revert = replica.removeAll(completed.map(({ key }) => key));
   undo.offer(completed.length === 1 ? `Deleted: ${completed[0].title}` : `${completed.length} tasks deleted`, revert);
 }
@@ -73,6 +73,20 @@ function clearCompleted() {
 offline.querySelector("button").addEventListener("click", () => replica.sync());
 
 // ---- who is signed in
+
+/** The account's dialog is loaded when it is wanted first. */
+let dialog = null;
+
+async function openAccount() {
+  try {
+    const { accountDialog } = await import("./account.js");
+    dialog ??= accountDialog(api, { bar: account, replica, onEnd: signedOut, say });
+    if (api.session) dialog.open();
+  } catch (error) {
+    console.error(error);
+    say("This part of the page could not be loaded. Check your connection, and reload the page.");
+  }
+}
 
 /** Shows the tasks of the user who is signed in. */
 function enter() {
@@ -90,6 +104,7 @@ function enter() {
 function close() {
   api.session = null;
   account.hide();
+  dialog?.close();
   list.suspend();
   find.hide();
   desk.hidden = true;

@@ -8,12 +8,14 @@
 //! ```
 //!
 //! All files of a function have one version, a hash of them all. Where a file has [`VERSION`], it gets that version, so that
-//! a page asks for the files of its own release by names of their own. Where it has [`NAMES`], it gets the names of all.
+//! a page asks for the files of its own release by names of their own. Where it has [`MODULES`], it gets the names of the
+//! page's modules.
 #![allow(clippy::print_stdout, reason = "build scripts talk to cargo on standard output")]
 
-mod comments;
+mod minify;
 
 use std::{
+    collections::VecDeque,
     env,
     fmt::Write as _,
     fs,
@@ -32,10 +34,11 @@ pub type File = (String, Vec<u8>);
 /// What stands for the version in a file.
 pub const VERSION: &str = "__VERSION__";
 
-/// What stands for the names of all files but the page, separated by spaces.
-pub const NAMES: &str = "__NAMES__";
+/// What stands for the names of the modules that a page begins with, separated by spaces: the entry module, `web.js`, and
+/// all that are imported with it. Those that are only imported when they are needed are not among them.
+pub const MODULES: &str = "__MODULES__";
 
-/// Reads the files of a folder, without their comments; `index.html` is the page. The build script runs again when they
+/// Reads the files of a folder, minified; `index.html` is the page. The build script runs again when they
 /// change.
 ///
 /// # Errors
@@ -48,7 +51,7 @@ pub fn read(folder: &str) -> io::Result<Vec<File>> {
         .iter()
         .map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let content = comments::without_comments(&name, fs::read(path)?);
+            let content = minify::minified(&name, fs::read(path)?)?;
             Ok((if name == "index.html" { String::new() } else { name.into_owned() }, content))
         })
         .collect()
@@ -103,14 +106,35 @@ fn version(files: &[File]) -> String {
     version
 }
 
-/// Replaces [`VERSION`] and [`NAMES`].
+/// Replaces [`VERSION`] and [`MODULES`].
 fn fill_in(files: &mut [File], version: &str) {
-    let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).filter(|name| !name.is_empty()).collect();
+    let modules = modules(files).join(" ");
     for (_, content) in files {
         if let Ok(text) = str::from_utf8(content) {
-            *content = text.replace(VERSION, version).replace(NAMES, &names.join(" ")).into_bytes();
+            *content = text.replace(VERSION, version).replace(MODULES, &modules).into_bytes();
         }
     }
+}
+
+/// The names that [`MODULES`] stands for.
+fn modules(files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut wanted = VecDeque::from(["web.js".to_owned()]);
+    while let Some(name) = wanted.pop_front() {
+        let file = files.iter().find(|file| file.0 == name).filter(|_| !found.contains(&name));
+        if let Some((_, content)) = file {
+            found.push(name);
+            wanted.extend(imports(&String::from_utf8_lossy(content)));
+        }
+    }
+    found
+}
+
+/// The modules of `import … from "./name.js"`.
+fn imports(script: &str) -> Vec<String> {
+    let parts: Vec<&str> = script.split("\"./").collect();
+    let statements = parts.windows(2).filter(|pair| pair[0].trim_end().ends_with("from"));
+    statements.filter_map(|pair| Some(pair[1].split_once('"')?.0.to_owned())).collect()
 }
 
 /// What allows the inline scripts of a page in a `Content-Security-Policy`, for `script-src`: a hash of each.
@@ -215,12 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn files_get_their_version_and_the_names_of_all() {
-        let mut files = files([("", "__VERSION__/a.js __VERSION__"), ("a.js", "__NAMES__")]);
-        files.push(("b.png".to_owned(), b"\xff__NAMES__".to_vec()));
+    fn files_get_their_version_and_the_names_of_the_modules() {
+        let mut files = files([("", "__VERSION__/a.js __MODULES__"), ("b.js", "import{c}from\"./web.js\";")]);
+        files.push(("web.js".to_owned(), b"import { b } from \"./b.js\";\nimport(\"./later.js\");".to_vec()));
+        files.push(("later.js".to_owned(), b"1".to_vec()));
+        files.push(("b.png".to_owned(), b"\xff__MODULES__".to_vec()));
         fill_in(&mut files, "1f");
-        let contents = files.into_iter().map(|(_, content)| content);
-        assert_eq!(contents.collect::<Vec<_>>(), [&b"1f/a.js 1f"[..], b"a.js b.png", b"\xff__NAMES__"]);
+        assert_eq!(files[0].1, b"1f/a.js web.js b.js");
+        assert_eq!(files[4].1, b"\xff__MODULES__");
     }
 
     #[test]
