@@ -1,4 +1,6 @@
-//! A task that is changed elsewhere while it is shown.
+//! A task that is changed elsewhere while it is changed here.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::{
@@ -6,6 +8,7 @@ use tests::{
     browser::{Page, page_url, with_browser},
 };
 use thirtyfour::Key;
+use tokio::time::{sleep, timeout};
 
 /// Opens the page as a user with a task.
 async fn open_list(page: &Page) -> (User, Value) {
@@ -17,69 +20,105 @@ async fn open_list(page: &Page) -> (User, Value) {
     (user, task)
 }
 
+/// Edits the title here after it was changed elsewhere, and waits for the question.
+async fn collide(page: &Page, user: &User, task: &Value, theirs: &str, mine: &str) {
+    let title = page.titles().await.remove(0);
+    page.focus_task(&title).await;
+    page.press(Key::Enter).await;
+    page.fill("Title", mine).await;
+    user.put(&task_path(task), &json!({ "title": theirs })).await.expect(200);
+    page.press_with_control(Key::Enter).await;
+    page.wait_for_text("it was changed elsewhere, too").await;
+}
+
+async fn wait_for_no_note(page: &Page) {
+    page.wait_for("the question to go", "!document.querySelector('.note')").await;
+    page.wait_until_sent().await;
+}
+
 #[tokio::test]
-async fn an_edit_of_a_task_changed_elsewhere_overwrites_nothing_unseen_and_loses_no_input() {
+async fn both_versions_of_a_field_are_shown_and_the_person_decides() {
     with_browser(async |page| {
         let (user, task) = open_list(page).await;
-        page.press_button("Edit: Buy milk").await;
-        page.fill("Title", "Buy oat milk").await;
-        user.put(&task_path(&task), &json!({ "title": "Buy soy milk", "description": "One bottle" })).await.expect(200);
-
-        page.press_button("Save").await;
-        page.wait_for_text("This task was changed elsewhere").await;
-        let shown = page.text(".conflict").await;
-        assert!(shown.contains("Buy soy milk") && shown.contains("One bottle"), "{shown}");
-        assert_eq!(page.run("return document.getElementById('edit-title').value").await, "Buy oat milk");
+        collide(page, &user, &task, "Buy soy milk", "Buy oat milk").await;
+        let note = page.text(".note").await;
+        assert!(note.contains("Buy soy milk") && note.contains("Buy oat milk"), "{note}");
         assert_eq!(user.get(&task_path(&task)).await.body["title"], "Buy soy milk", "nothing is overwritten yet");
-
-        // The version that has been shown may be overwritten now, but not a newer one.
-        user.put(&task_path(&task), &json!({ "completed": true })).await.expect(200);
-        page.press_button("Save mine over it").await;
-        page.wait_for("the newer version", "document.querySelector('.conflict .meta').textContent === 'Done'").await;
-        page.press_button("Save mine over it").await;
-        page.wait_for_titles(&["Buy oat milk"]).await;
+        page.press_button("Keep mine").await;
+        wait_for_no_note(page).await;
+        assert_eq!(page.focused().await, "Done: Buy oat milk");
         assert_eq!(user.get(&task_path(&task)).await.body["title"], "Buy oat milk");
 
-        // Or the user discards the edit.
-        user.put(&task_path(&task), &json!({ "title": "Buy no milk" })).await.expect(200);
-        page.press_button("Edit: Buy oat milk").await;
-        page.fill("Title", "Buy more milk").await;
-        page.press_button("Save").await;
-        page.press_button("Use this version instead").await;
-        page.press_button("Save").await;
-        page.wait_for_titles(&["Buy no milk"]).await;
-        assert_eq!(user.get(&task_path(&task)).await.body["title"], "Buy no milk");
+        collide(page, &user, &task, "Buy rice milk", "Buy no milk").await;
+        page.press_button("Use theirs").await;
+        page.wait_for_titles(&["Buy rice milk"]).await;
+        wait_for_no_note(page).await;
+        assert_eq!(user.get(&task_path(&task)).await.body["title"], "Buy rice milk");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_task_changed_elsewhere_is_neither_completed_nor_deleted_unseen() {
+async fn what_does_not_collide_is_merged_without_a_question() {
     with_browser(async |page| {
         let (user, task) = open_list(page).await;
-        user.put(&task_path(&task), &json!({ "title": "Sell milk" })).await.expect(200);
-        page.tab_to("Done: Buy milk").await;
-        page.press(Key::Space).await;
-        page.wait_for_text("This task was changed elsewhere in the meantime. This is how it is now.").await;
+        user.put(&task_path(&task), &json!({ "title": "Sell milk", "tags": ["shop"] })).await.expect(200);
+        page.tick("Buy milk").await;
         page.wait_for_titles(&["Sell milk"]).await;
-        assert_eq!(page.run("return document.querySelector('.check').checked").await, false);
+        page.wait_until_sent().await;
+        let saved = user.get(&task_path(&task)).await.expect(200).body;
+        assert_eq!((&saved["title"], &saved["completed"]), (&json!("Sell milk"), &json!(true)));
+        assert_eq!(page.run("return document.querySelectorAll('.note').length").await, 0);
+    })
+    .await;
+}
 
-        user.put(&task_path(&task), &json!({ "title": "Sell cheese" })).await.expect(200);
-        page.press_button("Delete: Sell milk").await;
-        page.press_button("Delete").await;
-        page.wait_for_text("This task was changed elsewhere in the meantime, and has not been deleted.").await;
-        assert!(page.text("#delete").await.contains("Sell cheese"));
-        assert_eq!(user.get(&task_path(&task)).await.body["completed"], false);
-        page.press_button("Keep it").await;
+#[tokio::test]
+async fn a_task_changed_elsewhere_is_not_deleted_unseen() {
+    with_browser(async |page| {
+        let (user, task) = open_list(page).await;
+        for (title, choice) in [("Sell milk", "Keep it"), ("Sell cheese", "Delete anyway")] {
+            let before = page.titles().await.remove(0);
+            page.focus_task(&before).await;
+            page.press(Key::Delete).await;
+            page.wait_for_titles(&[]).await;
+            user.put(&task_path(&task), &json!({ "title": title })).await.expect(200);
+            // The deletion goes out when it can be undone no more.
+            page.wait_for_titles(&[title]).await;
+            page.wait_for_text("You deleted this task, but it was changed elsewhere: title.").await;
+            page.press_button(choice).await;
+            page.wait_for("the question to go", "!document.querySelector('.note')").await;
+        }
+        page.wait_for_titles(&[]).await;
+        let deleted = async {
+            while user.get(&task_path(&task)).await.status != 403 {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), deleted).await.expect("the task is deleted");
+    })
+    .await;
+}
 
-        page.press_button("Edit: Sell cheese").await;
-        page.fill("Title", "Eat cheese").await;
-        user.delete(&task_path(&task)).await.expect(204);
-        page.press_button("Save").await;
-        page.wait_for_text("This task is not there any more").await;
-        assert_eq!(page.run("return document.getElementById('edit-title').value").await, "Eat cheese");
-        page.press_button("Cancel").await;
+#[tokio::test]
+async fn a_task_deleted_elsewhere_is_created_again_or_let_go() {
+    with_browser(async |page| {
+        let (user, _) = open_list(page).await;
+        for (title, choice, left) in [("Buy oat milk", "Create it again", 1), ("Buy no milk", "Let it go", 0)] {
+            let task = user.get("/tasks").await.body[0].clone();
+            let before = page.titles().await.remove(0);
+            page.focus_task(&before).await;
+            page.press(Key::Enter).await;
+            page.fill("Title", title).await;
+            user.delete(&task_path(&task)).await.expect(204);
+            page.press_with_control(Key::Enter).await;
+            page.wait_for_text("You changed this task, but it was deleted elsewhere.").await;
+            page.press_button(choice).await;
+            wait_for_no_note(page).await;
+            assert_eq!(user.get("/tasks").await.body.as_array().expect("tasks").len(), left);
+        }
         page.wait_for_text("Nothing here yet.").await;
+        assert_eq!(page.focused().await, "Your tasks");
     })
     .await;
 }

@@ -12,7 +12,8 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{
-    CapabilitiesHelper, ChromiumLikeCapabilities, Cookie, DesiredCapabilities, Key, WebDriver, error::WebDriverError,
+    By, CapabilitiesHelper, ChromiumLikeCapabilities, Cookie, DesiredCapabilities, Key, TypingData, WebDriver,
+    WebElement, error::WebDriverError,
 };
 
 use crate::{
@@ -138,9 +139,30 @@ impl Page {
     }
 
     /// Presses a key while Control is held.
-    pub async fn press_with_control(&self, key: Key) {
-        let keys = self.driver.action_chain().key_down(Key::Control).send_keys(key + "").key_up(Key::Control);
+    pub async fn press_with_control(&self, key: impl Into<TypingData>) {
+        let keys = self.driver.action_chain().key_down(Key::Control).send_keys(key).key_up(Key::Control);
         keys.perform().await.expect("keys");
+    }
+
+    /// Lets offers to undo stand until the page is loaded again, however slow the machine is.
+    pub async fn stop_undo_clock(&self) {
+        self.run("performance.now = () => 0").await;
+    }
+
+    /// Clicks in the middle of an element.
+    pub async fn click(&self, selector: &str) {
+        let element = self.element(selector).await;
+        self.driver.action_chain().click_element(&element).perform().await.expect("a click");
+    }
+
+    /// The same, twice in a row.
+    pub async fn double_click(&self, selector: &str) {
+        let element = self.element(selector).await;
+        self.driver.action_chain().double_click_element(&element).perform().await.expect("a double click");
+    }
+
+    async fn element(&self, selector: &str) -> WebElement {
+        self.driver.find(By::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"))
     }
 
     /// Types over the text of the focused field.

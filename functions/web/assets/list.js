@@ -9,9 +9,9 @@ import { draft, keepDraft } from "./session.js";
 
 const byId = (id) => document.getElementById(id);
 
-/** How many rows are drawn at first, and how many at least at the top of the list, if there are so many. */
+/** How many rows are drawn at first, and the length of a list of which all are drawn. */
 const CHUNK = 50;
-const LEAST = 100;
+const SHORT = 100;
 
 /** How far beyond the screen rows are drawn, and how near their end may come before others are; in pixels. */
 const MARGIN = 1800;
@@ -43,7 +43,10 @@ const ANCHORS = CSS.supports("overflow-anchor", "auto");
  */
 export function taskList(replica, { undo, onShowAll }) {
   const [list, nothing, failure] = ["tasks", "nothing", "list-failure"].map(byId);
-  const [before, after] = [list.previousElementSibling, list.nextElementSibling];
+  /** As high as the rows that are not drawn. */
+  const [before, after] = ["div", "div"].map((name) => document.createElement(name));
+  list.before(before);
+  list.after(after);
 
   /** The tasks to show, in their order; their places in it by key; and the choices that led to them, as JSON. */
   let tasks = [];
@@ -52,6 +55,7 @@ export function taskList(replica, { undo, onShowAll }) {
   /** The rows of the tasks from `first` to before `last` are drawn, and some others: see `toDraw`. */
   let [first, last] = [0, CHUNK];
   const rows = new Map();
+  /** Their keys from top to bottom. */
   let order = [];
   /** The heights of rows by key, as they were when last drawn. */
   const heights = new Map();
@@ -66,7 +70,6 @@ export function taskList(replica, { undo, onShowAll }) {
   let awaited = null;
 
   // ---- drawing
-
   //
   // Only rows near the screen are in the page, however many tasks there are: a browser's work for a frame grows with the
   // rows, seen or not. Above and below them is as much space as the others take.
@@ -103,26 +106,34 @@ export function taskList(replica, { undo, onShowAll }) {
 
   /** Draws what is near the screen, when the drawn rows end there. */
   function follow() {
+    const isShort = tasks.length <= SHORT;
     const { top, bottom } = list.getBoundingClientRect();
-    const isShortAbove = first > 0 && top > -NEAR;
-    const isShortBelow = last < tasks.length && (bottom < innerHeight + NEAR || last < LEAST);
-    if (!isShortAbove && !isShortBelow) return;
+    const isDrawnAbove = first === 0 || (!isShort && top < -NEAR);
+    const isDrawnBelow = last >= tasks.length || (!isShort && bottom > innerHeight + NEAR);
+    if (isDrawnAbove && isDrawnBelow) return;
     measure();
-    let y = before.getBoundingClientRect().top;
-    let index = 0;
-    const pass = (end) => {
-      while (index < tasks.length && y + height(tasks[index]) < end) y += height(tasks[index++]);
-      return index;
-    };
-    const from = pass(-MARGIN);
-    const to = Math.max(pass(innerHeight + MARGIN) + 1, LEAST);
+    const [from, to] = isShort ? [0, SHORT] : nearScreen();
     if (from === first && to === last) return;
     [first, last] = [from, to];
     draw();
   }
 
+  /** The first place near the screen, and the first one beyond. */
+  function nearScreen() {
+    let y = before.getBoundingClientRect().top;
+    let place = 0;
+    while (place < tasks.length && y + height(tasks[place]) < -MARGIN) y += height(tasks[place++]);
+    const from = place;
+    while (place < tasks.length && y < innerHeight + MARGIN) y += height(tasks[place++]);
+    return [from, place];
+  }
+
   function measure() {
-    for (const [key, row] of rows) heights.set(key, row.element.getBoundingClientRect().height);
+    for (const [key, row] of rows) {
+      const { height } = row.element.getBoundingClientRect();
+      // Nothing has a height while the list is hidden.
+      if (height > 0) heights.set(key, height);
+    }
   }
 
   const height = ({ key }) => heights.get(key) ?? USUAL_HEIGHT;
@@ -138,6 +149,14 @@ export function taskList(replica, { undo, onShowAll }) {
   addEventListener("resize", () => {
     heights.clear();
     follow();
+  });
+  addEventListener("beforeprint", () => {
+    [first, last] = [0, tasks.length];
+    draw();
+  });
+  addEventListener("afterprint", () => {
+    [first, last] = nearScreen();
+    draw();
   });
 
   /** Brings the rows into this order, and touches only what has changed. */
@@ -472,15 +491,15 @@ export function taskList(replica, { undo, onShowAll }) {
      */
     show(next, choices = {}) {
       const chosen = JSON.stringify(choices);
-      const anchor = first > 0 && chosen === view ? order.find((key) => places.get(key) >= first) : undefined;
-      const place = places.get(anchor);
+      const isSameView = chosen === view;
+      const old = places;
+      view = chosen;
       tasks = next;
       places = new Map(tasks.map(({ key }, index) => [key, index]));
-      if (chosen !== view) [first, last] = [0, CHUNK];
-      // Others may have come or gone above.
-      const moved = places.has(anchor) ? places.get(anchor) - place : 0;
-      [first, last] = [Math.max(first + moved, 0), Math.max(last + moved, CHUNK)];
-      view = chosen;
+      // Others may have come or gone above those that are drawn.
+      const anchor = isSameView ? order.find((key) => old.get(key) >= first && places.has(key)) : undefined;
+      const moved = first > 0 ? places.get(anchor) - old.get(anchor) : 0;
+      [first, last] = Number.isNaN(moved) ? [0, CHUNK] : [Math.max(first + moved, 0), last + moved];
       if (!isRestored && !replica.isLoading) restore();
       draw();
     },

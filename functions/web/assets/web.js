@@ -40,7 +40,7 @@ const list = taskList(replica, { undo, onShowAll: () => find.reset() });
 const add = addForm({ onAdd, say });
 
 replica.addEventListener("change", show);
-shortcuts({ add: add.focus, search: find.focusSearch, undo: undo.undo });
+shortcuts({ add: add.focus, search: find.focusSearch, undo: undo.undo, list: list.focus });
 
 /** The answer to a request that the page has begun before its program was there, or to a new one. */
 async function ask(url, request) {
