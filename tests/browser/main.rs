@@ -7,6 +7,7 @@ mod cookie;
 mod journey;
 mod network;
 mod origins;
+mod reference;
 mod reset;
 mod sessions;
 mod views;
