@@ -6,12 +6,11 @@
 /** The page: this worker's scope, which is the API's base. */
 const page = registration.scope;
 
-/** What the page asks for, now or later. The large icons are the system's business. */
-const assets = "__NAMES__"
-  .split(" ")
-  .filter((name) => !name.endsWith(".png") && name !== "sw.js")
-  .map((name) => (name.endsWith(".js") ? `web/releases/__VERSION__/${name}` : `?asset=${name}&version=__VERSION__`))
-  .map((reference) => new URL(reference, page).href);
+/** What the page asks for. The large icons are the system's business. */
+const assets = [
+  "web/releases/__VERSION__/web.js",
+  ...["style.css", "icon.svg", "manifest.webmanifest"].map((name) => `?asset=${name}&version=__VERSION__`),
+].map((reference) => new URL(reference, page).href);
 
 /** APIs on one host, such as `/v1` and `/v2`, share the origin's caches. */
 const prefix = `task-api-page ${new URL(page).pathname} `;
