@@ -8,13 +8,13 @@ use tests::{
     server::{Settings, TestServer},
 };
 
-use crate::journey::{load_more, user_journey};
+use crate::journey::{long_list, user_journey};
 
 #[tokio::test]
 async fn the_whole_journey_works_behind_a_base_path() {
     let host = Host::start().await;
     user_journey(&host.url("/v1/")).await;
-    load_more(&host.url("/v1/")).await;
+    long_list(&host.url("/v1/")).await;
     host.assert_nothing_outside();
 }
 
@@ -22,7 +22,7 @@ async fn the_whole_journey_works_behind_a_base_path() {
 async fn the_whole_journey_works_behind_a_base_path_without_its_slash() {
     let host = Host::start().await;
     user_journey(&host.url("/v1")).await;
-    load_more(&host.url("/v1")).await;
+    long_list(&host.url("/v1")).await;
     host.assert_nothing_outside();
 }
 

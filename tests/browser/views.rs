@@ -1,6 +1,7 @@
 //! How the page looks: accessibility, on small and large screens, light and dark. The screenshots are kept.
 
-use serde_json::json;
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, User, task_path},
     browser::{Page, page_url, with_browser},
@@ -17,26 +18,36 @@ async fn user_with_tasks() -> User {
     let token = api.sign_in(&email, PASSWORD).await.expect(200).token();
     let user = User { api, id, email, token };
     let long = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft".repeat(2);
-    for (title, description) in [
-        (long.as_str(), None),
-        ("شراء الحليب", None),
-        ("Return the library books", None),
-        ("Water the plants", Some("The fern every day, the cactus once a month.")),
-        ("Buy milk, bread and something for Sunday", None),
-        ("Send the invoice for November", Some("With the two extra days.\nAsk whether they want it on paper again.")),
-        ("Book the train to Vienna", Some("Window seat, before ten.")),
+    let due = |days: i64| (Utc::now() + TimeDelta::days(days)).date_naive().and_hms_opt(17, 0, 0).expect("a time").and_utc();
+    for task in [
+        json!({ "title": long }),
+        json!({ "title": "شراء الحليب", "tags": ["بيت"] }),
+        json!({ "title": "Return the library books", "status": "completed", "tags": ["errands"] }),
+        json!({ "title": "Water the plants", "description": "The fern every day, the cactus once a month.",
+                "status": "in_progress", "tags": ["home"] }),
+        json!({ "title": "Buy milk, bread and something for Sunday", "status": "completed", "tags": ["errands", "home"] }),
+        json!({ "title": "Send the invoice for November", "priority": 1, "due_date": due(-2), "tags": ["work"],
+                "description": "With the two extra days.\nAsk whether they want it on paper again." }),
+        json!({ "title": "Call the dentist", "due_date": due(3), "priority": 3 }),
+        json!({ "title": "Book the train to Vienna", "description": "Window seat, before ten.", "due_date": due(1),
+                "priority": 2, "tags": ["travel"] }),
     ] {
-        let task = user.post("/tasks", &json!({ "title": title, "description": description })).await.expect(201).body;
-        if title.starts_with("Return") || title.starts_with("Buy") {
-            user.put(&task_path(&task), &json!({ "completed": true })).await.expect(200);
-        }
+        user.post("/tasks", &task).await.expect(201);
     }
     user
 }
 
+/// How much wider the page or its dialog is than its screen.
+async fn overflow(page: &Page) -> Value {
+    let script = "
+        const it = document.querySelector('dialog[open]') ?? document.documentElement;
+        return it.scrollWidth - it.clientWidth;";
+    page.run(script).await
+}
+
 /// Checks a view on every screen in every scheme, and keeps a screenshot of each.
 async fn check_view(page: &Page, view: &str) {
-    for scheme in ["light", "dark"] {
+    for scheme in ["light", "dark", "forced"] {
         for (width, height, screen) in SCREENS {
             page.emulate_screen(width, height, scheme).await;
             let what = format!("{view}-{scheme}-{screen}");
@@ -48,10 +59,16 @@ async fn check_view(page: &Page, view: &str) {
     }
     // The narrowest width that WCAG requires (1.4.10): 1280 pixels at 400 %.
     page.emulate_screen(320, 256, "light").await;
-    for container in ["document.documentElement", "document.querySelector('dialog[open]')"] {
-        let overflow =
-            page.run(&format!("const it = {container}; return it ? it.scrollWidth - it.clientWidth : 0")).await;
-        assert_eq!(overflow, 0, "{view} is too wide for 320 pixels");
+    assert_eq!(overflow(page).await, 0, "{view} is too wide for 320 pixels");
+    page.emulate_screen(640, 800, "light").await;
+    for (change, reset, what) in [
+        ("style.fontSize = '200%'", "style.fontSize = ''", "text twice as large"),
+        ("dir = 'rtl'", "dir = 'ltr'", "a script from right to left"),
+    ] {
+        page.run(&format!("document.documentElement.{change}")).await;
+        page.screenshot(&format!("{view}-{}", what.replace(' ', "-"))).await;
+        assert_eq!(overflow(page).await, 0, "{view} is too wide with {what}");
+        page.run(&format!("document.documentElement.{reset}")).await;
     }
 }
 
@@ -87,24 +104,28 @@ async fn every_view_fits_every_screen_and_is_accessible() {
         page.tab_to("New task").await;
         check_view(page, "tasks").await;
 
-        page.press_button("Edit: Book the train to Vienna").await;
-        page.wait_for("the dialog", "document.querySelector('#edit-dialog[open]')").await;
+        page.open_editor("Book the train to Vienna").await;
         check_view(page, "edit").await;
         page.fill("Title", "Book a seat to Vienna").await;
         let task = user.get("/tasks").await.body[0].clone();
         user.put(&task_path(&task), &json!({ "title": "Book the night train to Vienna" })).await.expect(200);
         page.press_button("Save").await;
-        page.wait_for_text("This task was changed elsewhere").await;
-        check_view(page, "edit-conflict").await;
-        page.press_button("Cancel").await;
+        page.wait_for_text("Keep mine").await;
+        check_view(page, "conflict").await;
+        page.press_button("Use theirs").await;
 
-        page.press_button("Delete: Water the plants").await;
-        page.wait_for("the dialog", "document.querySelector('#delete-dialog[open]')").await;
-        check_view(page, "delete").await;
-        page.press_button("Keep it").await;
+        page.focus_task("Water the plants").await;
+        page.press(Key::Delete).await;
+        page.press_button("Undo").await;
+        page.press_button("Filter").await;
+        check_view(page, "filters").await;
+        page.press_button("Filter").await;
+        page.press_button("Keyboard shortcuts").await;
+        check_view(page, "help").await;
+        page.press(Key::Escape).await;
 
         page.press_button(&format!("Account of {}", user.email)).await;
-        page.wait_for("the dialog", "document.querySelector('#account-dialog[open]')").await;
+        page.wait_for("the sessions", "document.querySelector('#account-dialog[open] .session')").await;
         check_view(page, "account").await;
         page.press_button("Close").await;
 

@@ -326,10 +326,16 @@ impl Page {
         self.press(Key::Space).await;
     }
 
-    /// Gives a task another title.
-    pub async fn edit_title(&self, title: &str, new: &str) {
+    /// Turns a task's row into its editor.
+    pub async fn open_editor(&self, title: &str) {
         self.focus_task(title).await;
         self.press(Key::Enter).await;
+        self.wait_for("the editor", "document.querySelector('.task.editing')").await;
+    }
+
+    /// Gives a task another title.
+    pub async fn edit_title(&self, title: &str, new: &str) {
+        self.open_editor(title).await;
         self.fill("Title", new).await;
         self.press(Key::Enter).await;
         self.wait_for("the row", "!document.querySelector('.task.editing')").await;
@@ -347,12 +353,15 @@ impl Page {
         self.wait_for("the list", has_loaded).await;
     }
 
-    /// Emulates a screen of this size in CSS pixels, a light or dark scheme, and reduced motion.
+    /// Emulates a screen of this size in CSS pixels, a scheme ("light", "dark", or "forced" for the system's own few
+    /// colours), and reduced motion.
     pub async fn emulate_screen(&self, width: u32, height: u32, scheme: &str) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", metrics).await.expect("a size");
+        let forced = scheme == "forced";
         let features = json!({ "features": [
-            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-color-scheme", "value": if forced { "dark" } else { scheme } },
+            { "name": "forced-colors", "value": if forced { "active" } else { "none" } },
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ]});
         self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.expect("a scheme");
