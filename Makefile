@@ -1,6 +1,6 @@
 # Every target is one command of `cargo xtask` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev db sam-local test test-faults test-upgrade test-sam bench-lists pictures fuzz build clean-data
+.PHONY: help dev db sam-local test test-faults test-upgrade test-sam bench-lists bench-page pictures fuzz build clean-data
 .PHONY: deploy smoke secrets rotate-keys remove-secrets monitor sweep end-sessions costs
 
 XTASK := cargo xtask
@@ -34,6 +34,9 @@ test-upgrade: ## rehearse the upgrade from 0.1.0 under load, with UPGRADE_TASKS 
 
 bench-lists: ## measure what lists cost the database on BENCH_TASKS (10000000) tasks; writes docs/lists.md
 	$(XTASK) run -- cargo test -p tests --bench bench
+
+bench-page: ## measure how long the page takes on a slow network, and with thousands of tasks; writes docs/page.md
+	$(XTASK) test -- cargo test -p tests --bench page
 
 pictures: ## take the README's pictures of the page anew
 	$(XTASK) test -- cargo test -p tests --test browser views

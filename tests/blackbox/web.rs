@@ -38,11 +38,8 @@ impl Page {
             let path = format!("/?asset={name}&version={version}");
             (name, path)
         });
-        let program = found(r"const program = \[([^\]]+)\]").remove(0);
-        let by_path = program.split(", ").map(|name| {
-            let name = format!("{}.js", name.trim_matches('"'));
-            (name.clone(), format!("/web/releases/{version}/{name}"))
-        });
+        let by_path = found(r#""([a-z. ]+\.js)"\s*\.split"#).remove(0);
+        let by_path = by_path.split(' ').map(|name| (name.to_owned(), format!("/web/releases/{version}/{name}")));
         let files = by_query.chain(by_path).collect();
         Self { text, version, files }
     }
@@ -78,7 +75,7 @@ async fn every_file_of_the_page_exists_and_has_the_right_type() {
 #[tokio::test]
 async fn the_page_asks_for_all_its_modules_at_once() {
     let page = Page::load().await;
-    let import = Regex::new(r#"from "\./([^"]+)";"#).expect("a pattern");
+    let import = Regex::new(r#"from ?"\./([^"]+)""#).expect("a pattern");
     let (mut imported, mut left) = (BTreeSet::new(), vec!["web.js".to_owned()]);
     while let Some(name) = left.pop() {
         if imported.insert(name.clone()) {

@@ -65,7 +65,9 @@ async fn act(page: &Page, dice: &mut Dice, number: u32) {
             page.focus_task(&title).await;
             page.press(Key::Delete).await;
         }
-        (_, Some(_)) => page.run("document.querySelector('#undo button:not([hidden])')?.click()").await.as_null().unwrap_or(()),
+        (_, Some(_)) => {
+            page.run("document.querySelector('#undo button:not([hidden])')?.click()").await.as_null().unwrap_or(())
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod keys;
 mod list;
 mod network;
 mod origins;
+mod reference;
 mod reset;
 mod sessions;
 mod shell;

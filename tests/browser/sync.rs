@@ -205,7 +205,10 @@ async fn two_devices_of_which_one_was_offline_end_equal() {
                 page.wait_for_titles(&server).await;
             }
             let status = |title: &str| tasks.iter().find(|it| it["title"] == title).expect(title)["status"].clone();
-            assert_eq!((status("Buy oat milk"), status("Mow the whole lawn")), (json!("completed"), json!("completed")));
+            assert_eq!(
+                (status("Buy oat milk"), status("Mow the whole lawn")),
+                (json!("completed"), json!("completed"))
+            );
         })
         .await;
     })

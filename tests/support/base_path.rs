@@ -11,7 +11,7 @@ use axum::{
 
 use crate::{
     api::Api,
-    origins::{serve, serve_https},
+    origins::{serve, serve_http2, serve_https},
 };
 
 /// A host that has APIs at base paths, and nothing else.
@@ -50,7 +50,9 @@ pub struct Received {
     pub query: String,
     /// The `Cookie` header; empty if there was none.
     pub cookie: String,
-    /// How long the response was: status, headers and body.
+    /// The status of the response.
+    pub status: u16,
+    /// How long it was: status, headers and body.
     pub bytes: usize,
 }
 
@@ -65,6 +67,12 @@ impl Host {
     pub async fn start_https(apis: &[(&str, &Api)]) -> Self {
         let inner = Inner::new(apis);
         Self { origin: serve_https(inner.router()).await, inner }
+    }
+
+    /// The same over HTTP/2.
+    pub async fn start_http2(apis: &[(&str, &Api)]) -> Self {
+        let inner = Inner::new(apis);
+        Self { origin: serve_http2(inner.router()).await, inner }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -153,7 +161,8 @@ async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response<
         forwarded = forwarded.header(name, value);
     }
     let answer = forwarded.body(to_bytes(body, usize::MAX).await.expect("a body")).send().await.expect("an answer");
-    let mut response = Response::builder().status(answer.status());
+    let status = answer.status().as_u16();
+    let mut response = Response::builder().status(status);
     let mut dropped = vec![header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
     dropped.extend(deployed.as_ref().map(|_| header::ETAG));
     let mut bytes = "HTTP/1.1 200 OK\r\n\r\n".len();
@@ -166,6 +175,6 @@ async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response<
         body = deployed.body(body);
     }
     bytes += body.len();
-    inner.requests.lock().expect("the requests").push(Received { route, query, cookie, bytes });
+    inner.requests.lock().expect("the requests").push(Received { route, query, cookie, status, bytes });
     response.body(Body::from(body)).expect("a response")
 }

@@ -375,14 +375,26 @@ impl Page {
         self.driver.screenshot(&folder.join(format!("{name}.png"))).await.expect("a picture");
     }
 
+    /// Sends a command of the Chrome DevTools Protocol to this tab.
+    pub async fn command(&self, name: &str, parameters: Value) -> Value {
+        self.driver.cdp().send_raw(name, parameters).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Leaves the page, and forgets all that the browser keeps for its origin but the cookies: the page's files, its tasks.
+    pub async fn forget_all_but_cookies(&self) {
+        let origin = self.run("return location.origin").await;
+        self.open("about:blank").await;
+        let kinds = "cache_storage,indexeddb,local_storage,service_workers";
+        self.command("Storage.clearDataForOrigin", json!({ "origin": origin, "storageTypes": kinds })).await;
+        self.command("Network.clearBrowserCache", json!({})).await;
+    }
+
     /// Why Chromium would not offer to install the page as an app; empty if it would.
     pub async fn installability_errors(&self) -> Vec<Value> {
-        let cdp = self.driver.cdp();
-        let found = cdp.send_raw("Page.getInstallabilityErrors", json!({})).await.expect("an answer");
-        let manifest = cdp.send_raw("Page.getAppManifest", json!({})).await.expect("an answer");
-        let errors =
-            [&found["installabilityErrors"], &manifest["errors"]].map(|it| it.as_array().expect("a list").clone());
-        errors.concat()
+        let found = self.command("Page.getInstallabilityErrors", json!({})).await;
+        let manifest = self.command("Page.getAppManifest", json!({})).await;
+        let errors = [&found["installabilityErrors"], &manifest["errors"]];
+        errors.iter().flat_map(|errors| errors.as_array().expect("a list").clone()).collect()
     }
 
     /// What axe-core finds: violations of WCAG 2.2 (A and AA) and of good practice.

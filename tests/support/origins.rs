@@ -27,9 +27,18 @@ pub async fn serve(router: Router) -> String {
 
 /// The same over TLS, with the certificate of the stack's servers.
 pub async fn serve_https(router: Router) -> String {
+    serve_tls(router, &["http/1.1"]).await
+}
+
+/// The same over HTTP/2, as API Gateway does.
+pub async fn serve_http2(router: Router) -> String {
+    serve_tls(router, &["h2"]).await
+}
+
+async fn serve_tls(router: Router, protocols: &[&str]) -> String {
     let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let address = tcp.local_addr().expect("an address");
-    let acceptor = tls_acceptor();
+    let acceptor = tls_acceptor(protocols);
     let (sender, accepted) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((client, peer)) = tcp.accept().await {
@@ -42,12 +51,13 @@ pub async fn serve_https(router: Router) -> String {
     format!("https://{address}")
 }
 
-/// Accepts with the certificate of the stack's servers.
-pub(crate) fn tls_acceptor() -> TlsAcceptor {
+/// Accepts with the certificate of the stack's servers, and one of these protocols.
+pub(crate) fn tls_acceptor(protocols: &[&str]) -> TlsAcceptor {
     let ca = ca_file();
     let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| fs::read(ca.with_file_name(name)));
     let identity = Identity::from_pkcs8(&certificate.expect("a certificate"), &key.expect("a key"));
-    native_tls::TlsAcceptor::new(identity.expect("an identity")).expect("TLS").into()
+    let mut builder = native_tls::TlsAcceptor::builder(identity.expect("an identity"));
+    builder.accept_alpn(protocols).build().expect("TLS").into()
 }
 
 struct TlsListener {

@@ -81,7 +81,7 @@ impl Proxy {
         let inner = Arc::new(Inner {
             host: parsed.host_str().expect("a host").to_owned(),
             target: parsed.port().expect("a port"),
-            acceptor: tls_acceptor(),
+            acceptor: tls_acceptor(&[]),
             connector: connector.into(),
             refusals: Mutex::default(),
             asleep: watch::Sender::new(false),

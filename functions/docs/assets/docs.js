@@ -33,14 +33,25 @@ async function contract() {
   return { ...(await response.json()), servers: [{ url: base.href.replace(/\/$/, "") }] };
 }
 
+/** Swagger UI has a dark theme, and leaves it to the page to choose it. */
+function followScheme() {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const choose = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+  dark.addEventListener("change", choose);
+  choose();
+}
+
+followScheme();
 try {
-  const [spec] = await Promise.all([
+  const [spec, { session }, { accessible }] = await Promise.all([
     again(contract),
+    again(() => import(new URL("docs/session.js", base))),
+    again(() => import(new URL("docs/accessible.js", base))),
     again(() => load("link", { rel: "stylesheet", href: new URL("docs/swagger-ui.css", base) })),
     again(() => load("script", { src: new URL("docs/swagger-ui-bundle.js", base) })),
   ]);
-  // The token stays in this page and is lost when the page is left.
-  SwaggerUIBundle({
+  const { plugin, responseInterceptor, attach } = session(base);
+  const viewer = SwaggerUIBundle({
     spec,
     dom_id: "#reference",
     deepLinking: true,
@@ -49,7 +60,10 @@ try {
     defaultModelsExpandDepth: 0,
     persistAuthorization: false,
     validatorUrl: null,
+    plugins: [plugin, accessible(document.querySelector("#reference"))],
+    responseInterceptor,
   });
+  attach(viewer);
 } catch (failure) {
   document.querySelector("#reference").textContent = `The reference cannot be shown: ${failure.message}.`;
 }

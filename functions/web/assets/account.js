@@ -7,16 +7,44 @@ import { compare, fromJson, inSlices, save, textOf, toCsv, toJson } from "./tran
 const byId = (id) => document.getElementById(id);
 
 /**
- * The account's dialog, for the tasks of `replica`; `bar` knows the account's address.
+ * The account's button and its dialog, for the tasks of `replica`.
  *
  * `onEnd` is called when the user has ended this session here, with a text that says how; `say` shows what was done.
  */
-export function accountDialog(api, { bar, replica, onEnd, say }) {
+export function accountDialog(api, { replica, onEnd, say }) {
   const dialog = byId("account-dialog");
   const [changeEmail, changePassword, deleteAccount] = ["change-email", "change-password", "delete-account"].map(byId);
+  const [bar, label, shown] = ["account-bar", "account-email", "account-address"].map(byId);
   const sessions = sessionList(api, { replica, dialog, onEnd });
   const files = fileSection(replica, { dialog, say });
+  let email = "";
 
+  function name(address) {
+    email = address;
+    label.textContent = shown.textContent = email || "this browser";
+    changePassword.elements.email.value = email;
+  }
+
+  /** Shows the account's address, unless it is another's by now. */
+  function know(account) {
+    if (account.id === api.session?.user_id) name(account.email);
+  }
+
+  async function load() {
+    try {
+      know(await api.account());
+    } catch {
+      // No message: the address is not essential, and other calls report their own errors.
+      name(email);
+    }
+  }
+
+  byId("open-account").addEventListener("click", () => {
+    files.clear();
+    dialog.showModal();
+    load();
+    sessions.load();
+  });
   dialog.querySelector(".close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
     for (const form of [changeEmail, changePassword, deleteAccount]) {
@@ -31,7 +59,7 @@ export function accountDialog(api, { bar, replica, onEnd, say }) {
   onSubmit(
     changeEmail,
     async ({ current_password, email }) => {
-      bar.know(await api.changeEmail(current_password, email).catch(unsure("e-mail address", "Open this dialog again to see")));
+      know(await api.changeEmail(current_password, email).catch(unsure("e-mail address", "Open this dialog again to see")));
       dialog.close();
       say("Your e-mail address is changed.");
     },
@@ -41,7 +69,7 @@ export function accountDialog(api, { bar, replica, onEnd, say }) {
   onSubmit(
     changePassword,
     async ({ current_password, password }) => {
-      bar.know(await api.changePassword(current_password, password).catch(unsure("password", "Sign out and try both")));
+      know(await api.changePassword(current_password, password).catch(unsure("password", "Sign out and try both")));
       dialog.close();
       say("Your password is changed.");
     },
@@ -55,15 +83,20 @@ export function accountDialog(api, { bar, replica, onEnd, say }) {
   });
 
   return {
-    open() {
-      files.clear();
-      dialog.showModal();
-      bar.load();
-      sessions.load();
+    /** Shows the account's address, as soon as it is known. */
+    show() {
+      bar.hidden = false;
+      label.textContent = email || "…";
+      return load();
     },
-    close() {
+    hide() {
+      bar.hidden = true;
       files.stop();
       dialog.close();
+      name("");
+    },
+    get email() {
+      return email;
     },
   };
 }

@@ -82,6 +82,7 @@ const MARGIN = 30_000;
 export class TaskApi {
   #base;
   #cookie;
+  #fetch;
   #onWait;
   #onSession;
   #onSessionEnd;
@@ -91,13 +92,16 @@ export class TaskApi {
   /**
    * @param base the API's URL, with or without a slash at the end; a relative one is relative to the page
    * @param cookie leave the refresh token to a cookie that no script can read; for pages of the API's own origin
+   * @param fetch as the browser's
    * @param onWait called with `{ seconds, error }` before a retry, and with null when the call has ended
    * @param onSession called with the session after a refresh
    * @param onSessionEnd called when the session has ended; `session` is null then
    */
-  constructor(base, { cookie = false, onWait = () => {}, onSession = () => {}, onSessionEnd = () => {} } = {}) {
+  constructor(base, options = {}) {
+    const { cookie = false, fetch = globalThis.fetch, onWait = () => {}, onSession = () => {}, onSessionEnd = () => {} } = options;
     this.#base = folder(base);
     this.#cookie = cookie;
+    this.#fetch = (url, request) => fetch(url, request);
     this.#onWait = onWait;
     this.#onSession = onSession;
     this.#onSessionEnd = onSessionEnd;
@@ -350,7 +354,7 @@ export class TaskApi {
     let response, text;
     try {
       const signals = signal ? AbortSignal.any([signal, timeout]) : timeout;
-      response = await fetch(url, { ...request, signal: signals });
+      response = await this.#fetch(url, { ...request, signal: signals });
       text = await response.text();
     } catch (error) {
       signal?.throwIfAborted();

@@ -6,10 +6,10 @@
 /** The page: this worker's scope, which is the API's base. */
 const page = registration.scope;
 
-/** What the page asks for at once. The large icons are the system's business. */
+/** What the page asks for. The large icons are the system's business. */
 const assets = [
+  "web/releases/__VERSION__/web.js",
   ...["style.css", "icon.svg", "manifest.webmanifest"].map((name) => `?asset=${name}&version=__VERSION__`),
-  ..."__MODULES__".split(" ").map((name) => `web/releases/__VERSION__/${name}`),
 ].map((reference) => new URL(reference, page).href);
 
 /** APIs on one host, such as `/v1` and `/v2`, share the origin's caches. */

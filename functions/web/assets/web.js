@@ -1,8 +1,8 @@
 // The entry point: shows the sign-in form or the tasks, and joins the parts.
 
+import { accountDialog } from "./account.js";
 import { addForm } from "./add.js";
 import { TaskApi } from "./api.js";
-import { accountBar } from "./bar.js";
 import { finder } from "./find.js";
 import { duration, sentence } from "./forms.js";
 import { shortcuts } from "./keys.js";
@@ -19,6 +19,7 @@ const [desk, offline, unsent] = ["desk", "offline", "unsent-dialog"].map(byId);
 
 const api = new TaskApi(base, {
   cookie: true,
+  fetch: ask,
   onWait: (wait) => (wait ? sayWait(wait) : waiting && say("")),
   onSessionEnd: sessionEnded,
 });
@@ -32,7 +33,7 @@ const front = welcome(api, {
   },
   onBack: resume,
 });
-const account = accountBar(api, { onOpen: openAccount });
+const account = accountDialog(api, { replica, onEnd: signedOut, say });
 const undo = undoBar();
 const find = finder({ onChange: show, onClear: clearCompleted });
 const list = taskList(replica, { undo, onShowAll: () => find.reset() });
@@ -40,6 +41,13 @@ const add = addForm({ onAdd, say });
 
 replica.addEventListener("change", show);
 shortcuts({ add: add.focus, search: find.focusSearch, undo: undo.undo, list: list.focus });
+
+/** The answer to a request that the page has begun before its program was there, or to a new one. */
+async function ask(url, request) {
+  const answer = globalThis.begun?.get(url.href);
+  globalThis.begun?.delete(url.href);
+  return (await answer?.catch(() => null)) ?? fetch(url, request);
+}
 
 // ---- the tasks
 
@@ -74,20 +82,6 @@ offline.querySelector("button").addEventListener("click", () => replica.sync());
 
 // ---- who is signed in
 
-/** The account's dialog is loaded when it is wanted first. */
-let dialog = null;
-
-async function openAccount() {
-  try {
-    const { accountDialog } = await import("./account.js");
-    dialog ??= accountDialog(api, { bar: account, replica, onEnd: signedOut, say });
-    if (api.session) dialog.open();
-  } catch (error) {
-    console.error(error);
-    say("This part of the page could not be loaded. Check your connection, and reload the page.");
-  }
-}
-
 /** Shows the tasks of the user who is signed in. */
 function enter() {
   const { user_id } = api.session;
@@ -104,7 +98,6 @@ function enter() {
 function close() {
   api.session = null;
   account.hide();
-  dialog?.close();
   list.suspend();
   find.hide();
   desk.hidden = true;

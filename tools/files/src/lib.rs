@@ -8,14 +8,13 @@
 //! ```
 //!
 //! All files of a function have one version, a hash of them all. Where a file has [`VERSION`], it gets that version, so that
-//! a page asks for the files of its own release by names of their own. Where it has [`MODULES`], it gets the names of the
-//! page's modules.
+//! a page asks for the files of its own release by names of their own.
 #![allow(clippy::print_stdout, reason = "build scripts talk to cargo on standard output")]
 
+mod bundle;
 mod minify;
 
 use std::{
-    collections::VecDeque,
     env,
     fmt::Write as _,
     fs,
@@ -34,12 +33,10 @@ pub type File = (String, Vec<u8>);
 /// What stands for the version in a file.
 pub const VERSION: &str = "__VERSION__";
 
-/// What stands for the names of the modules that a page begins with, separated by spaces: the entry module, `web.js`, and
-/// all that are imported with it. Those that are only imported when they are needed are not among them.
-pub const MODULES: &str = "__MODULES__";
+/// The module that a page begins with: it is served with all that it imports in one.
+const ENTRY: &str = "web.js";
 
-/// Reads the files of a folder, minified; `index.html` is the page. The build script runs again when they
-/// change.
+/// Reads the files of a folder, minified; `index.html` is the page. The build script runs again when they change.
 ///
 /// # Errors
 /// The folder or a file cannot be read.
@@ -47,14 +44,13 @@ pub fn read(folder: &str) -> io::Result<Vec<File>> {
     println!("cargo::rerun-if-changed={folder}");
     let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
     paths.sort();
-    paths
-        .iter()
-        .map(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let content = minify::minified(&name, fs::read(path)?)?;
-            Ok((if name == "index.html" { String::new() } else { name.into_owned() }, content))
-        })
-        .collect()
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let read = |path: &PathBuf| Ok((name(path).replace("index.html", ""), fs::read(path)?));
+    let mut files = paths.iter().map(read).collect::<io::Result<Vec<File>>>()?;
+    if let Some(index) = files.iter().position(|(name, _)| name == ENTRY) {
+        files[index].1 = bundle::bundle(&files, ENTRY)?.into_bytes();
+    }
+    files.into_iter().map(|(name, content)| Ok((name.clone(), minify::minified(&name, content)?))).collect()
 }
 
 /// Writes `files.rs` into `OUT_DIR`: `static FILES: api::Files`.
@@ -78,7 +74,7 @@ fn embed_into(out: &Path, mut files: Vec<File>) -> io::Result<()> {
     );
     for (number, (name, content)) in files.iter().enumerate() {
         let plain = write(out, format!("{number}"), content)?;
-        let mut shorter = |extension: &str, compressed: Vec<u8>| {
+        let shorter = |extension: &str, compressed: Vec<u8>| {
             Ok::<_, io::Error>(if compressed.len() < content.len() {
                 format!("Some(include_bytes!({:?}))", write(out, format!("{number}.{extension}"), &compressed)?)
             } else {
@@ -106,35 +102,13 @@ fn version(files: &[File]) -> String {
     version
 }
 
-/// Replaces [`VERSION`] and [`MODULES`].
+/// Replaces [`VERSION`].
 fn fill_in(files: &mut [File], version: &str) {
-    let modules = modules(files).join(" ");
     for (_, content) in files {
         if let Ok(text) = str::from_utf8(content) {
-            *content = text.replace(VERSION, version).replace(MODULES, &modules).into_bytes();
+            *content = text.replace(VERSION, version).into_bytes();
         }
     }
-}
-
-/// The names that [`MODULES`] stands for.
-fn modules(files: &[File]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut wanted = VecDeque::from(["web.js".to_owned()]);
-    while let Some(name) = wanted.pop_front() {
-        let file = files.iter().find(|file| file.0 == name).filter(|_| !found.contains(&name));
-        if let Some((_, content)) = file {
-            found.push(name);
-            wanted.extend(imports(&String::from_utf8_lossy(content)));
-        }
-    }
-    found
-}
-
-/// The modules of `import … from "./name.js"`.
-fn imports(script: &str) -> Vec<String> {
-    let parts: Vec<&str> = script.split("\"./").collect();
-    let statements = parts.windows(2).filter(|pair| pair[0].trim_end().ends_with("from"));
-    statements.filter_map(|pair| Some(pair[1].split_once('"')?.0.to_owned())).collect()
 }
 
 /// What allows the inline scripts of a page in a `Content-Security-Policy`, for `script-src`: a hash of each.
@@ -239,14 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn files_get_their_version_and_the_names_of_the_modules() {
-        let mut files = files([("", "__VERSION__/a.js __MODULES__"), ("b.js", "import{c}from\"./web.js\";")]);
-        files.push(("web.js".to_owned(), b"import { b } from \"./b.js\";\nimport(\"./later.js\");".to_vec()));
-        files.push(("later.js".to_owned(), b"1".to_vec()));
-        files.push(("b.png".to_owned(), b"\xff__MODULES__".to_vec()));
+    fn files_get_their_version() {
+        let mut files = files([("", "__VERSION__/a.js __VERSION__"), ("a.js", "1")]);
+        files.push(("b.png".to_owned(), b"\xff__VERSION__".to_vec()));
         fill_in(&mut files, "1f");
-        assert_eq!(files[0].1, b"1f/a.js web.js b.js");
-        assert_eq!(files[4].1, b"\xff__MODULES__");
+        assert_eq!(files[0].1, b"1f/a.js 1f");
+        assert_eq!(files[2].1, b"\xff__VERSION__");
     }
 
     #[test]

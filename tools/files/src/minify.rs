@@ -2,14 +2,14 @@
 
 use std::io;
 
-/// A script, or a page with its scripts, minified; any other file as it is.
+/// A script, or the page with its scripts, minified; any other file as it is.
 ///
 /// # Errors
 /// The file is not UTF-8, or the minifier does not understand it.
 pub(crate) fn minified(name: &str, content: Vec<u8>) -> io::Result<Vec<u8>> {
     let minify = match name.rsplit_once('.').map(|(_, extension)| extension) {
         Some("js") => script,
-        Some("html") => page,
+        None => page,
         _ => return Ok(content),
     };
     let text = String::from_utf8(content).map_err(io::Error::other)?;
@@ -49,8 +49,8 @@ mod tests {
     #[test]
     fn of_a_page_only_the_scripts_are_changed() {
         let page = "<p> a </p>\n<script>\n  // b\n  c();\n</script>\n<p>// d</p>";
-        assert_eq!(minified_text("index.html", page), "<p> a </p>\n<script>c();</script>\n<p>// d</p>");
-        assert_eq!(minified_text("index.html", "<p> a </p>"), "<p> a </p>");
+        assert_eq!(minified_text("", page), "<p> a </p>\n<script>c();</script>\n<p>// d</p>");
+        assert_eq!(minified_text("", "<p> a </p>"), "<p> a </p>");
     }
 
     #[test]
