@@ -95,7 +95,7 @@ export function taskList(replica, { undo, onShowAll }) {
     after.style.height = `${heightOf(last, tasks.length)}px`;
     const isPart = order.length < tasks.length;
     for (const [key, row] of rows) row.number(isPart && places.has(key) ? places.get(key) + 1 : null, tasks.length);
-    if (!rows.has(current)) setCurrent((heir ?? firstVisible(keys))?.key ?? null);
+    if (!rows.has(current)) setCurrent((heir ?? firstVisible(keys))?.key ?? order[0] ?? null);
     tell();
 
     if (anchor) scrollBy(0, anchor.element.getBoundingClientRect().top - top);
@@ -190,20 +190,16 @@ export function taskList(replica, { undo, onShowAll }) {
 
   /** The tasks whose rows are drawn: those near the screen, and those that are in use. */
   function toDraw(focused) {
-    const drawn = tasks.slice(first, last);
-    const has = (wanted) => drawn.some(({ key }) => key === wanted);
     // In their places, but far away.
-    for (const key of [focused?.key, editing?.key]) {
-      const place = places.get(key);
-      if (place < first) drawn.unshift(tasks[place]);
-      else if (place >= last && !has(key)) drawn.push(tasks[place]);
-    }
+    const used = [...new Set([focused?.key, editing?.key])].map((key) => places.get(key)).sort((a, b) => a - b);
+    const [above, below] = [used.filter((place) => place < first), used.filter((place) => place >= last)];
+    const drawn = [...above.map((place) => tasks[place]), ...tasks.slice(first, last), ...below.map((place) => tasks[place])];
     // Not among the tasks any more: after what they came after.
     const kept = [...lingering].map((key) => replica.tasks.get(key));
     for (const task of [...kept, editing?.task]) {
       if (!task || places.has(task.key)) continue;
-      const above = order.slice(0, Math.max(order.indexOf(task.key), 0)).findLast(has);
-      drawn.splice(drawn.findIndex(({ key }) => key === above) + 1, 0, task);
+      const earlier = new Set(order.slice(0, Math.max(order.indexOf(task.key), 0)));
+      drawn.splice(drawn.findLastIndex(({ key }) => earlier.has(key)) + 1, 0, task);
     }
     return drawn;
   }
