@@ -19,27 +19,9 @@ async fn open(page: &Page, url: &str) {
     page.wait_for("the sign-in form", "document.querySelector('#welcome:not([hidden]) #sign-in')").await;
 }
 
-/// Waits until the browser keeps this release of the page at a base path, and it has taken over.
-async fn wait_until_kept(page: &Page, base: &str, version: &str) {
-    let script = format!(
-        "for (;;) {{
-            const worker = await navigator.serviceWorker.getRegistration({});
-            const isDone = worker?.active?.state === 'activated' && !worker.installing && !worker.waiting;
-            if (isDone && await caches.has({})) return true;
-            await new Promise((resolve) => setTimeout(resolve, 50));
-        }}",
-        json!(base),
-        json!(cache(base, version))
-    );
-    page.run_async(&script).await;
-}
-
-fn cache(base: &str, version: &str) -> String {
-    format!("task-api-page {base} {version}")
-}
-
 async fn is_kept(page: &Page, base: &str, version: &str) -> bool {
-    page.run_async(&format!("return caches.has({})", json!(cache(base, version)))).await == json!(true)
+    let cache = format!("task-api-page {base} {version}");
+    page.run_async(&format!("return caches.has({})", json!(cache))).await == json!(true)
 }
 
 /// The release of the open page. Everything it has loaded is of the same one.
@@ -68,7 +50,7 @@ async fn the_second_visit_asks_for_no_file_and_needs_no_network() {
     for path in ["/v1/", "/v1", "/v1?from=elsewhere#top"] {
         with_browser(async |page| {
             open(page, &relay.url(&host.url(path))).await;
-            wait_until_kept(page, "/v1/", &version).await;
+            page.wait_until_kept("/v1/", &version).await;
             host.forget_requests();
             for again in ["/v1/", "/v1/?q=milk#top"] {
                 open(page, &relay.url(&host.url(again))).await;
@@ -102,7 +84,7 @@ async fn the_next_release_takes_over_when_it_is_there_wholly() {
     with_browser(async |page| {
         for base in ["/v2/", "/v1/"] {
             open(page, &host.url(base)).await;
-            wait_until_kept(page, base, &version).await;
+            page.wait_until_kept(base, &version).await;
         }
 
         // During a deployment some requests are answered by one release, some by the other.
@@ -120,7 +102,7 @@ async fn the_next_release_takes_over_when_it_is_there_wholly() {
 
         host.deploy(NEXT, false).await;
         open(page, &host.url("/v1/")).await;
-        wait_until_kept(page, "/v1/", NEXT).await;
+        page.wait_until_kept("/v1/", NEXT).await;
         // The page that is open goes on with its own files.
         host.forget_requests();
         let own = format!("return (await fetch('web/releases/{version}/api.js')).ok");
@@ -133,7 +115,7 @@ async fn the_next_release_takes_over_when_it_is_there_wholly() {
         // What is kept of other stages on this host stays; of this one no more than the last release.
         host.deploy("cafecafecafecafe", false).await;
         open(page, &host.url("/v1/")).await;
-        wait_until_kept(page, "/v1/", "cafecafecafecafe").await;
+        page.wait_until_kept("/v1/", "cafecafecafecafe").await;
         let kept = [("/v1/", &*version), ("/v1/", NEXT), ("/v2/", &*version)];
         let mut found = Vec::new();
         for (base, version) in kept {
@@ -184,7 +166,7 @@ async fn the_first_visit_loads_less_than_60_kb_and_nothing_twice() {
     let (host, version) = (Host::start().await, page_version(&Api::shared()).await);
     with_browser(async |page| {
         open(page, &host.url("/v1/")).await;
-        wait_until_kept(page, "/v1/", &version).await;
+        page.wait_until_kept("/v1/", &version).await;
     })
     .await;
     let requests = host.requests();

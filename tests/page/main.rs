@@ -6,7 +6,7 @@ use std::{fmt::Write, fs};
 use serde_json::{Value, json};
 use tests::{
     api::{Api, User},
-    base_path::Host,
+    base_path::{Host, page_version},
     browser::{Page, with_browser},
     database::connect_as_superuser,
     workspace::root,
@@ -50,12 +50,6 @@ async fn visit(page: &Page, host: &Host, path: &str) -> Visit {
     Visit { paint, list, bytes: host.requests().iter().map(|it| it.bytes).sum() }
 }
 
-/// Waits until the browser keeps the page.
-async fn wait_until_kept(page: &Page) {
-    page.wait_for("the service worker", "navigator.serviceWorker.controller ?? (navigator.serviceWorker.ready, false)")
-        .await;
-}
-
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -64,6 +58,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// First and second visits of a user who is signed in, each in a browser that has never seen the page.
 async fn visits(user: &User) -> [Vec<Visit>; 2] {
     let host = Host::start_http2(&[("/v1", &Api::shared())]).await;
+    let version = page_version(&Api::shared()).await;
     let mut visits = [Vec::new(), Vec::new()];
     for _ in 0..RUNS {
         with_browser(async |page| {
@@ -73,10 +68,12 @@ async fn visits(user: &User) -> [Vec<Visit>; 2] {
             page.forget_all_but_cookies().await;
             page.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": OBSERVE })).await;
             page.command("Network.enable", json!({})).await;
-            let network = json!({ "offline": false, "latency": LATENCY, "downloadThroughput": BANDWIDTH, "uploadThroughput": BANDWIDTH });
+            let network = json!({
+                "offline": false, "latency": LATENCY, "downloadThroughput": BANDWIDTH, "uploadThroughput": BANDWIDTH,
+            });
             page.command("Network.emulateNetworkConditions", network).await;
             visits[0].push(visit(page, &host, "/v1/").await);
-            wait_until_kept(page).await;
+            page.wait_until_kept("/v1/", &version).await;
             visits[1].push(visit(page, &host, "/v1/").await);
         })
         .await;
@@ -128,8 +125,8 @@ async fn main() {
     }
     let mut report = format!(
         "# How long the page takes\n\n\
-         Written by `make bench-page`: medians of {RUNS} visits in Chromium, behind a network of {LATENCY} ms and {} kB/s, over \
-         HTTP/2. The user is signed in and has 25 tasks. At the first visit the browser has nothing but the session's cookie; \
+         Written by `make bench-page`: medians of {RUNS} visits in Chromium, behind a network of {LATENCY} ms and {} kB/s, \
+         over HTTP/2. The user is signed in and has 25 tasks. At the first visit the browser has nothing but the session's cookie; \
          the second is the next one. Milliseconds until something is painted, and until the first task is; kB that were \
          transferred until then.\n\n\
          | visit | paint | list | kB |\n|---|---:|---:|---:|\n",

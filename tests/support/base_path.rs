@@ -1,12 +1,15 @@
 //! The API behind a base path: a reverse proxy that strips it, as API mappings and most proxies do.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{Method, Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, Response, StatusCode, header},
 };
 
 use crate::{
@@ -28,6 +31,8 @@ struct Inner {
     /// Requested paths that are not the APIs'.
     outside: Mutex<Vec<String>>,
     requests: Mutex<Vec<Received>>,
+    /// The headers that have been sent.
+    headers: Mutex<HashSet<(HeaderName, HeaderValue)>>,
     deployed: Mutex<Option<Deployed>>,
 }
 
@@ -52,7 +57,8 @@ pub struct Received {
     pub cookie: String,
     /// The status of the response.
     pub status: u16,
-    /// How long it was: status, headers and body.
+    /// How long it was over HTTP/2: the body, the headers that are new, and some bytes for the status and each header that
+    /// was sent before.
     pub bytes: usize,
 }
 
@@ -108,7 +114,8 @@ impl Host {
 impl Inner {
     fn new(apis: &[(&str, &Api)]) -> Arc<Self> {
         let apis = apis.iter().map(|(base, api)| ((*base).to_owned(), (*api).clone())).collect();
-        Arc::new(Self { apis, outside: Mutex::default(), requests: Mutex::default(), deployed: Mutex::default() })
+        let (outside, requests, headers, deployed) = Default::default();
+        Arc::new(Self { apis, outside, requests, headers, deployed })
     }
 
     fn router(self: &Arc<Self>) -> Router {
@@ -135,6 +142,11 @@ pub async fn page_version(api: &Api) -> String {
     let version = page.split_once("<meta name=\"version\" content=\"").and_then(|(_, rest)| rest.split_once('"'));
     version.expect("a version").0.to_owned()
 }
+
+/// What HTTP/2 adds to a response (RFC 9113, section 4.1): two frames' headers, and the status.
+const FRAME: usize = 2 * 9 + 1;
+/// What a header takes that was sent before, and what a new one takes beside its text (RFC 7541, section 6).
+const INDEX: usize = 3;
 
 /// Forwards what is below a base path, without it.
 async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response<Body> {
@@ -165,9 +177,10 @@ async fn forward(State(inner): State<Arc<Inner>>, request: Request) -> Response<
     let mut response = Response::builder().status(status);
     let mut dropped = vec![header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
     dropped.extend(deployed.as_ref().map(|_| header::ETAG));
-    let mut bytes = "HTTP/1.1 200 OK\r\n\r\n".len();
+    let mut bytes = FRAME;
     for (name, value) in answer.headers().iter().filter(|(name, _)| !dropped.contains(name)) {
-        bytes += name.as_str().len() + value.len() + ": \r\n".len();
+        let is_new = inner.headers.lock().expect("the headers").insert((name.clone(), value.clone()));
+        bytes += if is_new { name.as_str().len() + value.len() } else { 0 } + INDEX;
         response = response.header(name, value);
     }
     let mut body = answer.bytes().await.expect("a body").to_vec();

@@ -389,6 +389,21 @@ impl Page {
         self.driver.cdp().send_raw(name, parameters).await.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Waits until the browser keeps this release of the page at this base path, and it has taken over.
+    pub async fn wait_until_kept(&self, base: &str, version: &str) {
+        let script = format!(
+            "for (;;) {{
+                const worker = await navigator.serviceWorker.getRegistration({});
+                const isDone = worker?.active?.state === 'activated' && !worker.installing && !worker.waiting;
+                if (isDone && await caches.has({})) return true;
+                await new Promise((resolve) => setTimeout(resolve, 50));
+            }}",
+            json!(base),
+            json!(format!("task-api-page {base} {version}"))
+        );
+        self.run_async(&script).await;
+    }
+
     /// Leaves the page, and forgets all that the browser keeps for its origin but the cookies: the page's files, its tasks.
     pub async fn forget_all_but_cookies(&self) {
         let origin = self.run("return location.origin").await;
