@@ -18,7 +18,9 @@ async fn user_with_tasks() -> User {
     let token = api.sign_in(&email, PASSWORD).await.expect(200).token();
     let user = User { api, id, email, token };
     let long = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft".repeat(2);
-    let due = |days: i64| (Utc::now() + TimeDelta::days(days)).date_naive().and_hms_opt(17, 0, 0).expect("a time").and_utc();
+    let due = |days: i64| {
+        (Utc::now() + TimeDelta::days(days)).date_naive().and_hms_opt(17, 0, 0).expect("a time").and_utc().to_rfc3339()
+    };
     for task in [
         json!({ "title": long }),
         json!({ "title": "شراء الحليب", "tags": ["بيت"] }),

@@ -41,7 +41,8 @@ impl Bundle<'_> {
             return Err(io::Error::other(format!("{name} imports itself, by way of {:?}", self.pending)));
         }
         let Module { text, exports } = self.module(name)?;
-        self.text += &format!("const {} = (() => {{\n{text}return {{ {} }};\n}})();\n", variable(name), exports.join(", "));
+        self.text +=
+            &format!("const {} = (() => {{\n{text}return {{ {} }};\n}})();\n", variable(name), exports.join(", "));
         self.done.push(name.to_owned());
         Ok(())
     }
