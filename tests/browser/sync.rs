@@ -238,3 +238,28 @@ async fn words_that_the_server_refuses_stay_in_their_row_and_can_be_sent_again()
     })
     .await;
 }
+
+#[tokio::test]
+async fn signing_out_leaves_nothing_on_the_device() {
+    with_browser(async |page| {
+        let user = open_list(page, &page_url(), &["Ada's secret"]).await;
+        page.fill("New task", "Ada's draft").await;
+        page.press_button("Sign out").await;
+        page.wait_for_text("You are signed out.").await;
+        let kept = r#"
+            const kept = [...Object.values(localStorage), ...Object.values(sessionStorage)];
+            for (const { name } of await indexedDB.databases()) {
+                const database = await new Promise((resolve) => {
+                    indexedDB.open(name).onsuccess = (event) => resolve(event.target.result);
+                });
+                for (const store of database.objectStoreNames) {
+                    const request = database.transaction(store).objectStore(store).getAll();
+                    kept.push(...(await new Promise((resolve) => (request.onsuccess = () => resolve(request.result)))));
+                }
+            }
+            return kept;"#;
+        assert_eq!(page.run_async(kept).await, json!([]));
+        assert_eq!(titles_on_server(&user.signed_in_again().await).await, ["Ada's secret"]);
+    })
+    .await;
+}
