@@ -193,7 +193,8 @@ export function taskList(replica, { undo, onShowAll }) {
     // In their places, but far away.
     const used = [...new Set([focused?.key, editing?.key])].map((key) => places.get(key)).sort((a, b) => a - b);
     const [above, below] = [used.filter((place) => place < first), used.filter((place) => place >= last)];
-    const drawn = [...above.map((place) => tasks[place]), ...tasks.slice(first, last), ...below.map((place) => tasks[place])];
+    const at = (place) => tasks[place];
+    const drawn = [...above.map(at), ...tasks.slice(first, last), ...below.map(at)];
     // Not among the tasks any more: after what they came after.
     const kept = [...lingering].map((key) => replica.tasks.get(key));
     for (const task of [...kept, editing?.task]) {
