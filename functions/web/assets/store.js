@@ -1,7 +1,7 @@
 // What the page keeps in the browser: one person's tasks, and the changes that are still to be sent.
 //
-// It is in IndexedDB, which all tabs share. Where that is not available, as in some private windows, it is in this tab's
-// memory, and ends with it.
+// It is in IndexedDB, which all tabs share. Where that is not available, as in some private windows, or is full, it is in
+// this tab's memory, and ends with it.
 
 const STORES = ["tasks", "queue", "facts"];
 
@@ -70,15 +70,15 @@ class Store {
   async edit(id, edit) {
     let result;
     await this.#run(["queue"], "readwrite", ({ queue }) => {
-      const request = queue.get(id);
+      const found = queue.get(id);
       const finish = (change) => {
         if (change === undefined) return;
         result = edit(change);
         if (result === null) queue.delete(id);
         else if (result !== undefined) queue.put(result);
       };
-      if (this.#database) request.onsuccess = () => finish(request.result);
-      else finish(request);
+      if (this.#database) found.onsuccess = () => finish(found.result);
+      else finish(found);
     });
     return result;
   }
@@ -93,8 +93,28 @@ class Store {
   }
 
   /** Runs `work` in a transaction, and returns the result of the request that it returns. */
-  #run(names, mode, work) {
-    if (!this.#database) return Promise.resolve(work(memoryStores(this.#memory)));
+  async #run(names, mode, work) {
+    if (this.#database) {
+      try {
+        return await this.#transaction(names, mode, work);
+      } catch (error) {
+        await this.#retreat(error);
+      }
+    }
+    return work(memoryStores(this.#memory));
+  }
+
+  /** Goes on in memory, with all that can still be read. */
+  async #retreat(error) {
+    console.warn("Nothing more can be kept in this browser.", error);
+    for (const name of STORES) {
+      const values = await this.#transaction([name], "readonly", (stores) => stores[name].getAll()).catch(() => []);
+      this.#memory[name] = new Map(values.map((value) => [value.id, value]));
+    }
+    this.#database = null;
+  }
+
+  #transaction(names, mode, work) {
     return new Promise((resolve, reject) => {
       const transaction = this.#database.transaction(names, mode);
       const request = work(Object.fromEntries(names.map((name) => [name, transaction.objectStore(name)])));
