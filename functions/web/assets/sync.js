@@ -379,25 +379,37 @@ export class Replica extends EventTarget {
    */
   async #pull(user) {
     if (!this.isComplete) return this.#loadAll(user);
-    const { since, tag } = this.#facts;
-    const known = Date.parse(since) - OVERLAP_MS;
     await alone(this.#lock, async () => {
-      let page = await this.#api.listTasks({ sort: "-updated_at", limit: PAGE, known: tag });
-      if (page === null) return;
-      const first = page;
-      const found = [...page.tasks];
-      while (page.next !== null && !(Date.parse(page.tasks.at(-1).updated_at) < known)) {
-        page = await this.#api.listTasks({ next: page.next });
-        found.push(...page.tasks);
-      }
-      const ids = new Set(found.map(({ id }) => id));
-      const gone = page.next === null ? [...this.#keys.keys()].filter((id) => !ids.has(id)) : [];
-      const facts = { since: first.tasks[0]?.updated_at ?? "", tag: first.etag, isOnePage: first.next === null };
-      await this.#receive(user, found, gone, facts);
+      const first = await this.#api.listTasks({ sort: "-updated_at", limit: PAGE, known: this.#facts.tag });
+      if (first !== null) return this.#receiveChanges(user, first);
+      // The list is as it was the last time: what was created here since then is gone again.
+      if (this.#facts.whole) await this.#receive(user, [], this.#missing(this.#facts.whole), {});
     });
-    if (this.#facts.isOnePage || this.#user !== user) return;
+    if (this.#facts.whole || this.#user !== user) return;
     const { tasks } = await this.#api.summary();
     if (tasks.pending + tasks.in_progress + tasks.completed !== this.#base.size) await this.#loadAll(user);
+  }
+
+  /** Takes what has changed since the last time: the first page, and as many more as it needs. */
+  async #receiveChanges(user, first) {
+    const known = Date.parse(this.#facts.since) - OVERLAP_MS;
+    const tasks = [...first.tasks];
+    let page = first;
+    while (page.next !== null && !(Date.parse(page.tasks.at(-1).updated_at) < known)) {
+      page = await this.#api.listTasks({ next: page.next });
+      tasks.push(...page.tasks);
+    }
+    const ids = tasks.map(({ id }) => id);
+    const gone = page.next === null ? this.#missing(ids) : [];
+    const since = first.tasks[0]?.updated_at ?? "";
+    // `whole` has the ids of the whole list, where it is one page.
+    await this.#receive(user, tasks, gone, { since, tag: first.etag, whole: first.next === null ? ids : null });
+  }
+
+  /** The ids of the tasks here that are not among these. */
+  #missing(ids) {
+    const known = new Set(ids);
+    return [...this.#keys.keys()].filter((id) => !known.has(id));
   }
 
   /** Loads every page. */
@@ -412,7 +424,7 @@ export class Replica extends EventTarget {
         since ??= page.tasks.reduce((latest, { updated_at }) => (updated_at > latest ? updated_at : latest), "");
         for (const { id } of page.tasks) before.delete(id);
         const gone = next === null ? [...before] : [];
-        await this.#receive(user, page.tasks, gone, next === null ? { since, tag: undefined, isOnePage: false } : {});
+        await this.#receive(user, page.tasks, gone, next === null ? { since, tag: undefined, whole: null } : {});
       });
     }
     if (this.#user !== user) return;
