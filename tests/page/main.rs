@@ -111,7 +111,7 @@ async fn scroll() -> (Vec<f64>, Value) {
     with_browser(async |page| {
         page.open(&host.url("/v1/")).await;
         page.sign_in(&user.email).await;
-        page.wait_for_text(&MANY.to_string()).await;
+        page.wait_for_text(&format!("{},{:03}", MANY / 1000, MANY % 1000)).await;
         loop {
             let (found, is_end): (Vec<f64>, bool) = serde_json::from_value(page.run_async(SCROLL).await).unwrap();
             frames.extend(found);
