@@ -144,21 +144,19 @@ async fn a_page_that_meets_two_releases_at_once_works() {
 }
 
 #[tokio::test]
-async fn a_module_that_cannot_be_loaded_is_said_and_loaded_anew() {
+async fn a_program_that_cannot_be_loaded_is_said_and_loaded_anew() {
     let host = Host::start().await;
-    for broken in ["*/web.js", "*/forms.js"] {
-        with_browser(async |page| {
-            page.block(&[broken]).await;
-            page.open(&host.url("/v1/")).await;
-            page.wait_for_text("A part of this page could not be loaded.").await;
-            assert_eq!(page.axe_violations().await, [""; 0]);
-            page.block(&[]).await;
-            page.press_button("Reload").await;
-            page.wait_for("the sign-in form", "document.querySelector('#welcome:not([hidden]) #sign-in')").await;
-            assert!(!page.text("body").await.contains("could not be loaded"));
-        })
-        .await;
-    }
+    with_browser(async |page| {
+        page.block(&["*/web.js"]).await;
+        page.open(&host.url("/v1/")).await;
+        page.wait_for_text("A part of this page could not be loaded.").await;
+        assert_eq!(page.axe_violations().await, [""; 0]);
+        page.block(&[]).await;
+        page.press_button("Reload").await;
+        page.wait_for("the sign-in form", "document.querySelector('#welcome:not([hidden]) #sign-in')").await;
+        assert!(!page.text("body").await.contains("could not be loaded"));
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -176,7 +174,7 @@ async fn the_first_visit_loads_less_than_60_kb_and_nothing_twice() {
     for file in files(requests.into_iter().filter(|it| it.status == 200).collect()) {
         *times.entry(file).or_insert(0) += 1;
     }
-    assert!(times.len() > 5 && times.values().all(|times| *times == 1), "{times:#?}");
+    assert!(times.len() > 4 && times.values().all(|times| *times == 1), "{times:#?}");
 }
 
 #[tokio::test]
