@@ -105,7 +105,7 @@ async fn the_next_release_takes_over_when_it_is_there_wholly() {
         page.wait_until_kept("/v1/", NEXT).await;
         // The page that is open goes on with its own files.
         host.forget_requests();
-        let own = format!("return (await fetch('web/releases/{version}/api.js')).ok");
+        let own = format!("return (await fetch('web/releases/{version}/web.js')).ok");
         assert_eq!(page.run_async(&own).await, true);
         assert_eq!(release(page).await, version);
         open(page, &host.url("/v1/")).await;
