@@ -36,6 +36,7 @@ export function shortcuts({ add, search, undo, list }) {
   function help() {
     singles.checked = areSingleKeysOn();
     sheet.showModal();
+    byId("help-heading").focus();
   }
 
   document.addEventListener("keydown", (event) => {

@@ -98,10 +98,10 @@ function enter() {
 function close() {
   api.session = null;
   account.hide();
+  replica.close();
   list.suspend();
   find.hide();
   desk.hidden = true;
-  replica.close();
 }
 
 /** Shows the sign-in form, and `why`. */
