@@ -81,10 +81,10 @@ async fn the_page_loads_one_script_and_others_may_import_a_module() {
 
 #[tokio::test]
 async fn only_its_own_origin_can_run_scripts_in_the_page_and_none_can_frame_it() {
+    let hash = Regex::new(" 'sha256-[A-Za-z0-9+/]{43}='").expect("a pattern");
     for path in ["/", "/web/web.js", "/?asset=sw.js"] {
         let response = get(path, &[]).await;
         // The hash is of the page's one inline script: `shell` runs it.
-        let hash = Regex::new(" 'sha256-[A-Za-z0-9+/]{43}='").expect("a pattern");
         let policy = header(response.headers(), "content-security-policy").to_owned();
         assert_eq!(hash.find_iter(&policy).count(), 1, "{policy}");
         assert_eq!(
