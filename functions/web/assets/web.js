@@ -141,7 +141,8 @@ async function resume() {
   const keeper = await replica.keeper();
   if (keeper !== null) {
     // What is here is shown at once. The first request gets a token.
-    api.session = { user_id: keeper, expires_at: 0 };
+    const left = inherited();
+    api.session = left?.user_id === keeper ? left : { user_id: keeper, expires_at: 0 };
     return enter();
   }
   try {
