@@ -121,7 +121,9 @@ impl Pinned {
             Pin::Cargo => {
                 println!("  building it takes some minutes");
                 command = cargo();
-                command.args(["install", "--locked", &self.name, "--version", &self.pin, "--root"]).arg(home);
+                // To optimise a program that runs for a second takes longer than it saves.
+                command.env("CARGO_PROFILE_DEV_DEBUG", "false").args(["install", "--debug", "--locked", &self.name]);
+                command.args(["--version", &self.pin, "--root"]).arg(home);
             }
         }
         run_quietly(&mut command, log).await?;
