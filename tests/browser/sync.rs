@@ -263,3 +263,27 @@ async fn signing_out_leaves_nothing_on_the_device() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_browser_that_keeps_nothing_shows_and_sends_everything() {
+    let broken = [
+        // As in some private windows.
+        "Object.defineProperty(globalThis, 'indexedDB', { get() { throw new DOMException('', 'SecurityError'); } })",
+        // As with a full disk.
+        "IDBObjectStore.prototype.put = () => { throw new DOMException('', 'QuotaExceededError'); }",
+    ];
+    for script in broken {
+        with_browser(async |page| {
+            page.run_before_pages(script).await;
+            let user = open_list(page, &page_url(), &["Buy milk", "Paint the fence"]).await;
+            type_titles(page, &["Mow the lawn".to_owned()]).await;
+            page.edit_title("Buy milk", "Buy oat milk").await;
+            page.wait_until_sent().await;
+            let titles = ["Mow the lawn", "Buy oat milk", "Paint the fence"];
+            assert_eq!(titles_on_server(&user).await, titles);
+            page.reload().await;
+            page.wait_for_titles(&titles).await;
+        })
+        .await;
+    }
+}

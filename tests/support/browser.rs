@@ -110,6 +110,13 @@ impl Page {
         self.driver.get_all_cookies().await.expect("cookies")
     }
 
+    /// Runs a script before those of every page that this tab opens.
+    pub async fn run_before_pages(&self, script: &str) {
+        let cdp = self.driver.cdp();
+        cdp.send_raw("Page.enable", json!({})).await.expect("the pages' domain");
+        cdp.send_raw("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await.expect("a script");
+    }
+
     /// Starts or stops failing this tab's requests to URLs of this pattern, in which `*` is any text.
     pub async fn block(&self, urls: &[&str]) {
         let cdp = self.driver.cdp();
