@@ -141,8 +141,10 @@ async fn a_first_tick_is_one_request() {
         page.tick("Buy milk").await;
         page.wait_until_sent().await;
         let after = server.requests();
-        let routes: Vec<_> = after[before..].iter().map(|line| line["route"].clone()).collect();
-        assert_eq!(routes, [json!("PUT /users/{user_id}/tasks/{task_id}")]);
+        // The account's address and the list are asked for at any time.
+        let routes = after[before..].iter().map(|line| line["route"].as_str().expect("a route"));
+        let of_task: Vec<_> = routes.filter(|route| route.contains("{task_id}")).collect();
+        assert_eq!(of_task, ["PUT /users/{user_id}/tasks/{task_id}"]);
         assert_eq!(user.get(&task_path(&task)).await.body["status"], "completed");
     })
     .await;
