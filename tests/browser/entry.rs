@@ -33,6 +33,8 @@ const ENGLISH: &[(&str, &str)] = &[
     ("Call in 999 years", "Call | 3025-11-30"),
     ("Call next week", "Call | 2026-12-07"),
     ("Call next month", "Call | 2026-12-01"),
+    ("Zahnarzt am 12. März 14:30", "Zahnarzt am 12. März 14:30"),
+    ("Version 2. at 5pm", "Version 2. | 2026-11-30 17:00"),
     ("Call at 5pm", "Call | 2026-11-30 17:00"),
     // This time of today has passed.
     ("Call 9am", "Call | 2026-12-01 09:00"),

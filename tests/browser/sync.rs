@@ -89,8 +89,8 @@ async fn changes_made_without_a_network_outlive_the_browser_and_go_out_once() {
         page.open(&url).await;
         page.sign_in(&user.email).await;
         page.wait_for_titles(&["Buy milk"]).await;
-        relay.lose_next_answer();
         relay.refuse(true);
+        relay.cut();
         type_titles(page, &["Paint the fence".to_owned(), "Mow the lawn".to_owned()]).await;
         page.wait_for_text("changes are kept here").await;
     })
@@ -288,4 +288,55 @@ async fn a_browser_that_keeps_nothing_shows_and_sends_everything() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_deletion_can_be_undone_after_another_tab_was_closed_or_reloaded() {
+    with_browser(async |page| {
+        let user = open_list(page, &page_url(), &["Buy milk", "Paint the fence"]).await;
+        page.new_tab().await;
+        page.open(&page_url()).await;
+        page.wait_for_titles(&["Buy milk", "Paint the fence"]).await;
+        page.switch_to_tab(0).await;
+        page.stop_undo_clock().await;
+        page.focus_task("Buy milk").await;
+        page.press(Key::Delete).await;
+        page.switch_to_tab(1).await;
+        page.wait_for_titles(&["Paint the fence"]).await;
+        page.reload().await;
+        page.wait_for_list().await;
+        page.switch_to_tab(0).await;
+        page.press_button("Undo").await;
+        page.wait_for_titles(&["Buy milk", "Paint the fence"]).await;
+        page.wait_until_sent().await;
+        page.run("dispatchEvent(new Event('focus'))").await;
+        assert_eq!(titles_on_server(&user).await, ["Buy milk", "Paint the fence"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pasted_list_is_kept_as_a_whole_when_the_page_is_left_at_once() {
+    with_browser(async |page| {
+        let user = open_list(page, &page_url(), &[]).await;
+        let titles: Vec<_> = (1..=60).map(|number| format!("Line {number}")).collect();
+        let paste = format!(
+            "const clipboardData = new DataTransfer();
+             clipboardData.setData('text/plain', {});
+             const field = document.getElementById('add-title');
+             field.dispatchEvent(new ClipboardEvent('paste', {{ clipboardData, bubbles: true, cancelable: true }}));
+             field.form.requestSubmit();
+             location.reload();",
+            json!(titles.join("\n"))
+        );
+        page.run(&paste).await;
+        page.wait_for("the last line", "document.querySelector('.task:not(.unsent) .title')").await;
+        page.wait_for_list().await;
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while titles_on_server(&user).await != titles {
+            assert!(std::time::Instant::now() < deadline, "{:?}", titles_on_server(&user).await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
 }

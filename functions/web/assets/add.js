@@ -16,8 +16,8 @@ const [MAX_TITLE, MAX_DESCRIPTION, MAX_TAGS] = [500, 5000, 20];
 const BREAK = " ⏎ ";
 
 /**
- * The form. `onAdd(values)` is called for each new task: with `title`, and with `description`, `due_date`, `priority` and
- * `tags` if there are any. It returns at once, so that no key is lost. `say` shows what was done.
+ * The form. `onAdd` is called with the new tasks, in the order of their creation: each with `title`, and with `description`,
+ * `due_date`, `priority` and `tags` if there are any. It returns at once, so that no key is lost. `say` shows what was done.
  */
 export function addForm({ onAdd, say }) {
   const [form, hint, understood] = ["add", "add-hint", "understood"].map(byId);
@@ -77,9 +77,9 @@ export function addForm({ onAdd, say }) {
     }
     empty();
     title.focus();
-    // The list has the newest first: so it gets the order of the lines.
-    for (const values of all.reverse()) onAdd(values);
     if (all.length > 1) say(`Added: ${all.length} tasks`);
+    // The list has the newest first: so it gets the order of the lines.
+    onAdd(all.reverse());
   }
 
   function empty() {

@@ -57,6 +57,10 @@ export class Editor {
       } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
         this.save();
+      } else if (event.key === "Enter" && event.target === this.inputs.tags && /[^,\s]\s*$/.test(event.target.value)) {
+        // Enter ends a tag, as in other programs; another one saves.
+        event.preventDefault();
+        event.target.value = `${event.target.value.trimEnd()}, `;
       }
     });
   }

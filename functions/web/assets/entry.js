@@ -153,7 +153,13 @@ class Reader {
   pieceAt(at, before) {
     const mark = this.mark(at);
     if (mark || this.isBarred(at, before)) return mark;
-    return this.date(at) ?? this.time(at, this.isAfterDay(at, before));
+    return this.date(at) ?? (this.isAfterForeignDate(at) ? null : this.time(at, this.isAfterDay(at, before)));
+  }
+
+  /** "12. März 14:30" of a person whose languages do not have that month: the time is of that day, and of no other. */
+  isAfterForeignDate(at) {
+    const [day, month] = at < 2 ? [] : this.tokens.slice(at - 2, at);
+    return day !== undefined && /^\d{1,2}\.$/.test(this.text.slice(day.from, day.to)) && /^\p{L}+\.?$/u.test(month.raw);
   }
 
   isAfterDay(at, before) {

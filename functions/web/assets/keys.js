@@ -41,6 +41,8 @@ export function shortcuts({ add, search, undo, list }) {
 
   document.addEventListener("keydown", (event) => {
     if (desk.hidden || document.querySelector("dialog[open]")) return;
+    // Out of a field, to where single keys work. What was typed stays.
+    if (event.key === "Escape" && event.target.matches("#add-title, #search") && !event.isComposing) list();
     const action = isUndo(event) ? undo : actions[shortcut(event)];
     if (action === undefined) return;
     // The character is not for the field that is focused now.

@@ -55,6 +55,8 @@ export class Replica extends EventTarget {
   /** The keys whose shown task is out of date. */
   #stale = new Set();
   #isAnnounced = true;
+  /** The ids of the removals that this tab has queued. */
+  #removals = new Set();
   #failures = 0;
   #timers = {};
   /** The work that is under way; whether there is more to do; whether that is to ask for changes elsewhere. */
@@ -128,9 +130,16 @@ export class Replica extends EventTarget {
 
   /** Creates a task, and returns its key. */
   create(values) {
-    const key = newKey();
-    this.#enqueue([{ kind: "create", key, idempotency: newKey(), values: { ...NEW_TASK, ...values } }]);
-    return key;
+    return this.createAll([values])[0];
+  }
+
+  /** Creates tasks in this order, and returns their keys. They are kept together or not at all. */
+  createAll(list) {
+    const queued = list.map((values) => {
+      return { kind: "create", key: newKey(), idempotency: newKey(), values: { ...NEW_TASK, ...values } };
+    });
+    this.#enqueue(queued);
+    return queued.map(({ key }) => key);
   }
 
   /**
@@ -165,6 +174,7 @@ export class Replica extends EventTarget {
     const tasks = keys.map((key) => this.tasks.get(key));
     const queued = tasks.map((was) => ({ kind: "remove", key: was.key, was: pick(was, FIELDS), held }));
     this.#enqueue(queued);
+    for (const { id } of queued) this.#removals.add(id);
     return once(() => queued.forEach((change) => this.#revert(change)));
   }
 
@@ -361,9 +371,12 @@ export class Replica extends EventTarget {
     this.#changed([key], put, task ? [] : [key]);
   }
 
-  /** Deletes what was held back for an undo. There is no time for the queue: the next page finds it done. */
+  /**
+   * Deletes what this tab has held back for an undo, which ends with it. There is no time for the queue: the next page finds
+   * it done.
+   */
   #release() {
-    for (const { key } of this.#queue.held) {
+    for (const { key } of this.#queue.held.filter(({ id }) => this.#removals.has(id))) {
       const task = this.#base.get(key);
       if (task) this.#api.deleteTask(task).catch(() => {});
     }

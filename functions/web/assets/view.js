@@ -133,7 +133,8 @@ class Facts {
 
   /** What a search looks into. Words have no white space, so none is found across title and description. */
   get text() {
-    return (this.#text ??= fold(`${this.task.title}\n${this.task.description ?? ""}`));
+    const { title, description, tags } = this.task;
+    return (this.#text ??= fold(`${title}\n${description ?? ""}\n${tags.map((name) => `#${name}`).join("\n")}`));
   }
 
   /** A task that the server does not have yet is newer than all others, as it will be there. */
@@ -151,9 +152,9 @@ function timeOf(text) {
   return Date.parse(text) + (text.length === 27 ? Number(text.slice(23, 26)) / 1000 : 0);
 }
 
-/** In lower case by simple case mapping, as the API's search: in a full one, these letters depend on their neighbours. */
+/** In lower case, and without accents: more is found than by the API's search, and nothing less. */
 function fold(text) {
-  return text.replaceAll("İ", "i").toLowerCase().replaceAll("ς", "σ");
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().replaceAll("ς", "σ");
 }
 
 // ---- filters

@@ -4,7 +4,7 @@ import { accountDialog } from "./account.js";
 import { addForm } from "./add.js";
 import { TaskApi } from "./api.js";
 import { finder } from "./find.js";
-import { duration, sentence } from "./forms.js";
+import { count, duration, sentence } from "./forms.js";
 import { shortcuts } from "./keys.js";
 import { taskList } from "./list.js";
 import { announce, base, draftsOf, forgetDrafts, forgetInherited, inherited, onAnnouncement } from "./session.js";
@@ -13,6 +13,9 @@ import { Replica } from "./sync.js";
 import { undoBar } from "./undo.js";
 import { select } from "./view.js";
 import { welcome } from "./welcome.js";
+
+/** How long a sign-out waits for what is not sent yet, in milliseconds. */
+const FLUSH_MS = 4000;
 
 const byId = (id) => document.getElementById(id);
 const [desk, offline, unsent] = ["desk", "offline", "unsent-dialog"].map(byId);
@@ -66,10 +69,11 @@ function waitingText(count) {
   return `${count} ${count === 1 ? "change is" : "changes are"} kept here, and sent when it is back.`;
 }
 
-function onAdd(values) {
-  const key = replica.create(values);
-  const isShown = select(new Map([[key, replica.tasks.get(key)]]), find.view).length > 0;
-  if (!isShown) say(`Added: ${values.title}. It is not among what is shown.`);
+function onAdd(all) {
+  const keys = replica.createAll(all);
+  const shown = select(new Map(keys.map((key) => [key, replica.tasks.get(key)])), find.view);
+  if (shown.length === keys.length) return;
+  say(`Added: ${count(keys.length, "task")}, of which the list shows ${shown.length || "none"} now.`);
 }
 
 function clearCompleted(view) {
@@ -168,7 +172,8 @@ signOutButton.addEventListener("click", async () => {
   if (signOutButton.hasAttribute("aria-busy")) return;
   signOutButton.setAttribute("aria-busy", "true");
   try {
-    await replica.flush();
+    if (replica.waiting > 0) say("Saving what is not sent yet…");
+    await Promise.race([replica.flush(), new Promise((resolve) => setTimeout(resolve, FLUSH_MS))]);
     if (replica.waiting === 0 || (await mayLose(replica.waiting))) await signOut();
   } finally {
     signOutButton.removeAttribute("aria-busy");
