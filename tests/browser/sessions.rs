@@ -180,7 +180,6 @@ async fn a_service_that_is_away_when_the_page_opens_signs_nobody_out() {
         page.wait_for_titles(&["Buy milk"]).await;
         page.wait_for_text("The service could not be reached. What you change is kept here").await;
         page.block(&[]).await;
-        page.press_button("Try again").await;
         page.wait_for("the notice goes", "document.getElementById('offline').hidden").await;
     })
     .await;

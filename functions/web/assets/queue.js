@@ -5,6 +5,8 @@
 // and `was`, the task as the person saw it; `remove`: `was`, and `held`, the time until which it can be undone. While it is
 // sent it has `isSending`; one that was stopped has a `failure` or a `conflict`.
 
+import { draft, draftsLike, keepDraft } from "./session.js";
+
 export class Queue {
   #store;
   #changes = new Map();
@@ -44,6 +46,14 @@ export class Queue {
     return [...before, ...this.#byKey.keys()];
   }
 
+  /** Stores what the page had no time to store when it was left. */
+  async recover() {
+    for (const name of draftsLike("queue ")) {
+      await this.#store.write({ enqueue: JSON.parse(draft(name)) });
+      keepDraft(name, null);
+    }
+  }
+
   /** Appends changes. They are here at once, and kept when the promise is fulfilled. */
   async add(changes) {
     let last = [...this.#changes.keys()].at(-1) ?? 0;
@@ -54,7 +64,11 @@ export class Queue {
       this.put(Object.assign(change, { id: last, at }));
       this.#unsaved.set(last, change);
     }
+    // The database takes its time, which a page that is left at once does not have.
+    const name = `queue ${last}`;
+    keepDraft(name, JSON.stringify(changes));
     await this.#store.write({ enqueue: changes });
+    keepDraft(name, null);
     for (const { id } of changes) this.#unsaved.delete(id);
   }
 

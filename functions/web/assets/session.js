@@ -50,6 +50,13 @@ export function keepDraft(what, text) {
   keep(draftKey(what), text || null);
 }
 
+/** The names of the drafts that begin with this. */
+export function draftsLike(what) {
+  const keys = storage(() => Object.keys(sessionStorage)) ?? [];
+  const start = draftKey("");
+  return keys.filter((key) => key.startsWith(draftKey(what))).map((key) => key.slice(start.length));
+}
+
 export function forgetDrafts(isWanted = () => true) {
   const keys = storage(() => Object.keys(sessionStorage)) ?? [];
   for (const key of keys) if (key.startsWith(`${name} draft `) && isWanted(key)) keep(key, null);

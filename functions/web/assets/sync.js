@@ -101,6 +101,7 @@ export class Replica extends EventTarget {
       await this.#store.clear();
       await this.#store.write({ facts: { user } });
     }
+    await this.#queue.recover();
     const { tasks, queue, facts } = await this.#store.read();
     this.#reset();
     this.#user = user;
