@@ -21,11 +21,10 @@ const BANDWIDTH: u32 = 50_000;
 /// How many tasks are scrolled.
 const MANY: u32 = 5_000;
 
-/// A visit: milliseconds until something is painted, and until the first task is; bytes that were transferred.
+/// A visit: milliseconds until something is painted, and until the first task is.
 struct Visit {
     paint: f64,
     list: f64,
-    bytes: usize,
 }
 
 /// Marks when the first task is there.
@@ -42,12 +41,11 @@ const TIMES: &str = "
 
 async fn visit(page: &Page, host: &Host, path: &str) -> Visit {
     page.open("about:blank").await;
-    host.forget_requests();
     page.open(&host.url(path)).await;
     page.wait_for("the first task", "performance.getEntriesByName('list').length").await;
     page.wait_for("the first paint", "performance.getEntriesByName('first-contentful-paint').length").await;
     let [paint, list]: [f64; 2] = serde_json::from_value(page.run(TIMES).await).unwrap();
-    Visit { paint, list, bytes: host.requests().iter().map(|it| it.bytes).sum() }
+    Visit { paint, list }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -135,17 +133,14 @@ async fn main() {
         "# How long the page takes\n\n\
          Written by `make bench-page`: medians of {RUNS} visits in Chromium, behind a network of {LATENCY} ms and {} kB/s, \
          over HTTP/2. The user is signed in and has 25 tasks. At the first visit the browser has nothing but the session's cookie; \
-         the second is the next one. Milliseconds until something is painted, and until the first task is; kB that were \
-         transferred until then.\n\n\
-         | visit | paint | list | kB |\n|---|---:|---:|---:|\n",
+         the second is the next one. Milliseconds until something is painted, and until the first task is.\n\n\
+         | visit | paint | list |\n|---|---:|---:|\n",
         BANDWIDTH / 1000
     );
     for (name, visits) in ["first", "second"].iter().zip(visits(&user).await) {
         let of = |value: fn(&Visit) -> f64| median(visits.iter().map(value).collect());
         let (paint, list) = (of(|visit| visit.paint), of(|visit| visit.list));
-        #[allow(clippy::cast_precision_loss)]
-        let bytes = of(|visit| visit.bytes as f64);
-        writeln!(report, "| {name} | {paint:.0} | {list:.0} | {:.1} |", bytes / 1000.0).unwrap();
+        writeln!(report, "| {name} | {paint:.0} | {list:.0} |").unwrap();
     }
     let (frames, rows) = scroll().await;
     writeln!(
