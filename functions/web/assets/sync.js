@@ -111,7 +111,6 @@ export class Replica extends EventTarget {
     this.#touch(queue.map(({ key }) => key));
     this.isComplete = facts.since !== undefined;
     this.isLoading = !this.isComplete && this.#base.size === 0;
-    this.#announce();
     await this.sync();
   }
 
@@ -149,20 +148,10 @@ export class Replica extends EventTarget {
    */
   update(key, changes, was = this.tasks.get(key)) {
     if (this.#queue.stopped(key)?.failure) return this.#amend(key, changes);
-    return this.#change([[key, changes, was]]);
-  }
-
-  /** Changes several tasks at once: `[[key, changes], …]`. */
-  updateAll(updates) {
-    return this.#change(updates.map(([key, changes]) => [key, changes, this.tasks.get(key)]));
-  }
-
-  #change(updates) {
-    const queued = updates
-      .map(([key, changes, was]) => ({ kind: "update", key, changes: difference(was, changes), was: pick(was, FIELDS) }))
-      .filter(({ changes }) => Object.keys(changes).length > 0);
-    this.#enqueue(queued);
-    return once(() => queued.forEach((change) => this.#revert(change)));
+    const change = { kind: "update", key, changes: difference(was, changes), was: pick(was, FIELDS) };
+    if (Object.keys(change.changes).length === 0) return () => {};
+    this.#enqueue([change]);
+    return once(() => this.#revert(change));
   }
 
   /** Deletes a task, after `UNDO_MS`. */
@@ -528,7 +517,7 @@ export class Replica extends EventTarget {
     kept.then(() => this.#changed(keys));
   }
 
-  /** The queue or the server's versions have changed: shows these tasks here and in the other tabs, and sends what is to send. */
+  /** The queue or the server's versions have changed: shows it here and in the other tabs, and sends what is to send. */
   #changed(keys, put = [], drop = []) {
     this.#touch(keys);
     this.#tell({ queue: keys, put, drop });
