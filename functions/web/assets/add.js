@@ -4,13 +4,10 @@ import { dueText, language } from "./dates.js";
 import { parseEntry } from "./entry.js";
 import { Notice, clearErrors, showError } from "./forms.js";
 import { showPills, speaker } from "./pills.js";
+import { LIMITS, isInvisible, isWithin } from "./rules.js";
 import { draft, keepDraft } from "./session.js";
-import { isInvisible } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
-
-/** The API's limits, the first two in code points. */
-const [MAX_TITLE, MAX_DESCRIPTION, MAX_TAGS] = [500, 5000, 20];
 
 /** Stands in the field for the end of a line: each line of a pasted list is a task. */
 const BREAK = " ⏎ ";
@@ -169,13 +166,12 @@ function valuesOf({ title, due_date, priority, tags }, description) {
 
 /** Why the API would refuse one of these, or null. */
 function problemOf(all) {
-  const isLonger = (text, limit) => text.length > limit && [...text].length > limit;
   for (const { title, description = "", tags = [] } of all) {
     if (isInvisible(title)) return new Notice("Must not be empty.", "title");
-    if (isLonger(title, MAX_TITLE)) return new Notice(`Must be at most ${MAX_TITLE} characters long.`, "title");
-    if (tags.length > MAX_TAGS) return new Notice(`Must have at most ${MAX_TAGS} tags.`, "title");
-    if (isLonger(description, MAX_DESCRIPTION)) {
-      return new Notice(`Must be at most ${MAX_DESCRIPTION} characters long.`, "description");
+    if (!isWithin(title, LIMITS.title)) return new Notice(`Must be at most ${LIMITS.title} characters long.`, "title");
+    if (tags.length > LIMITS.tags) return new Notice(`Must have at most ${LIMITS.tags} tags.`, "title");
+    if (!isWithin(description, LIMITS.description)) {
+      return new Notice(`Must be at most ${LIMITS.description} characters long.`, "description");
     }
   }
   return null;

@@ -39,7 +39,7 @@ function asUtc(date) {
 }
 
 /** The number of days from `now` to `date`, by the calendar: 1 is tomorrow, whatever the hour. */
-export function daysBetween(now, date) {
+function daysBetween(now, date) {
   return Math.floor(asUtc(date) / DAY) - Math.floor(asUtc(now) / DAY);
 }
 

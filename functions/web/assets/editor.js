@@ -3,7 +3,7 @@
 import { dayText, fromFields, toFields } from "./dates.js";
 import { clearErrors, showError } from "./forms.js";
 import { FIELDS, pick, same } from "./merge.js";
-import { isInvisible } from "./view.js";
+import { LIMITS, isInvisible, isWithin, tagForm } from "./rules.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -158,30 +158,29 @@ function valuesOf({ title, description, due_date, priority, status, tags }) {
 /** The tags in a text: separated by commas, which lets their names have spaces, or else by spaces; with or without "#". */
 function namesIn(text) {
   const words = text.split(text.includes(",") ? /,|\s(?=#)/ : /\s/);
-  const names = words.map((word) => word.trim().replace(/^#/, "").normalize().toLowerCase().normalize());
+  const names = words.map((word) => tagForm(word.trim().replace(/^#/, "")));
   return [...new Set(names)].filter((name) => name !== "").sort();
 }
 
-/** The rules of the API that these values break, in its words: `[{ field, detail }]`. */
+/** Which of the API's rules these values break, worded as the API does it: `[{ field, detail }]`. */
 function errorsOf({ title, description, tags }) {
   const errors = [];
   const check = (field, isBroken, detail) => isBroken && errors.push({ field, detail });
   if (title !== undefined) {
     check("title", title === "", "must not be empty");
     check("title", title !== "" && isInvisible(title), "must not consist of invisible characters alone");
-    check("title", length(title) > 500, "must be at most 500 characters long");
+    check("title", !isWithin(title, LIMITS.title), `must be at most ${LIMITS.title} characters long`);
     check("title", title.includes("\0"), "must not contain the character U+0000");
   }
-  check("description", length(description ?? "") > 5000, "must be at most 5000 characters long");
+  const isLong = !isWithin(description ?? "", LIMITS.description);
+  check("description", isLong, `must be at most ${LIMITS.description} characters long`);
   check("description", description?.includes("\0"), "must not contain the character U+0000");
   if (tags !== undefined) {
-    check("tags", tags.length > 20, "must be at most 20 different names");
-    check("tags", tags.some((name) => length(name) > 50), "must not have names of more than 50 characters");
+    check("tags", tags.length > LIMITS.tags, `must be at most ${LIMITS.tags} different names`);
+    const isLong = tags.some((name) => !isWithin(name, LIMITS.tag));
+    check("tags", isLong, `must not have names of more than ${LIMITS.tag} characters`);
     check("tags", tags.some((name) => /\p{Cc}/u.test(name)), "must not have commas or control characters in names");
     check("tags", tags.some(isInvisible), "must not have names of invisible characters alone");
   }
   return errors;
 }
-
-/** In code points, as the API counts. */
-const length = (text) => [...text].length;

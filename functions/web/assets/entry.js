@@ -17,7 +17,7 @@
 // is between double quotes, and a word after a backslash.
 
 import { atTime, dayOf, endOfDay, languages as own, startOfDay, toIso } from "./dates.js";
-import { isInvisible, tagName } from "./view.js";
+import { isInvisible, tagName } from "./rules.js";
 
 /**
  * What a text says: `{ title, due_date, priority, tags, found }`.

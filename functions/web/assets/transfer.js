@@ -1,6 +1,7 @@
 // An account's tasks as files: out as JSON and CSV, in from the JSON.
 
 import { Notice } from "./forms.js";
+import { LIMITS, isInvisible, isWithin, tagForm } from "./rules.js";
 
 /** What a task is in a file. The first six are what it is made of, and all that an import reads beside the order. */
 const FIELDS = ["title", "description", "status", "priority", "due_date", "tags", "created_at", "updated_at"];
@@ -163,9 +164,6 @@ function identity({ title, description, status, priority, due_date, tags }) {
 
 const STATUSES = ["pending", "in_progress", "completed"];
 
-/** What people cannot see: a title or a tag is not made of it alone. */
-const INVISIBLE = /^[\p{White_Space}\p{Cc}\p{Default_Ignorable_Code_Point}\u2800]*$/u;
-
 /** U+0000, which the database does not hold, and halves of characters, which JSON does not. */
 const UNKEPT = /[\0\p{Surrogate}]/u;
 
@@ -179,10 +177,10 @@ function parse(entry) {
   const tags = entry.tags ?? [];
   const texts = [title, description, tags].flat();
 
-  if (typeof title !== "string" || INVISIBLE.test(title)) reasons.push("The title is missing.");
-  else rule(isWithin(title.trim(), 500), "The title has more than 500 characters.");
+  if (typeof title !== "string" || isInvisible(title)) reasons.push("The title is missing.");
+  else rule(isWithin(title.trim(), LIMITS.title), "The title has more than 500 characters.");
   if (description !== null && typeof description !== "string") reasons.push("The description is not a text.");
-  else rule(isWithin(description ?? "", 5000), "The description has more than 5,000 characters.");
+  else rule(isWithin(description ?? "", LIMITS.description), "The description has more than 5,000 characters.");
   if (!STATUSES.includes(status)) reasons.push("The status is not pending, in_progress or completed.");
   else rule(completed === null || completed === (status === "completed"), "“completed” and “status” disagree.");
   rule(priority === null || [1, 2, 3, 4].includes(priority), "The priority is not 1, 2, 3 or 4.");
@@ -198,22 +196,16 @@ function faultsOf(tags) {
   if (!Array.isArray(tags) || tags.some((tag) => typeof tag !== "string")) return ["The tags are not a list of names."];
   const names = normalised(tags);
   return [
-    [names.some((name) => INVISIBLE.test(name)), "A tag is empty."],
-    [names.some((name) => !isWithin(name, 50)), "A tag has more than 50 characters."],
+    [names.some(isInvisible), "A tag is empty."],
+    [names.some((name) => !isWithin(name, LIMITS.tag)), "A tag has more than 50 characters."],
     [names.some((name) => /[,\p{Cc}]/u.test(name)), "A tag has a comma or a control character."],
-    [names.length > 20, "It has more than 20 tags."],
+    [names.length > LIMITS.tags, "It has more than 20 tags."],
   ].flatMap(([isFault, reason]) => (isFault ? [reason] : []));
 }
 
 /** Tags as the API keeps them. */
 function normalised(tags) {
-  const names = tags.map((tag) => tag.trim().normalize("NFC").toLowerCase().normalize("NFC"));
-  return [...new Set(names)].sort();
-}
-
-/** Whether a text has at most so many code points. */
-function isWithin(text, limit) {
-  return text.length <= limit || (text.length <= 2 * limit && [...text].length <= limit);
+  return [...new Set(tags.map(tagForm))].sort();
 }
 
 /** A date-time of RFC 3339 in milliseconds since 1970; NaN when it is none, or not within the years 0000 to 9999. */

@@ -1,12 +1,14 @@
-// What of the tasks is shown, and how the address says so. Filters, search and order are the API's (*Lists* in the contract).
+// What of the tasks is shown, and how the address says so. Filters and order are the API's (*Lists* in the contract); search
+// also looks into tags, and does without accents.
 
 import { startOfDay } from "./dates.js";
+import { LIMITS, tagName } from "./rules.js";
 
 const SHOW = ["todo", "in_progress", "done"];
 const DUE = ["overdue", "today", "week", "none"];
 
 /** The default first. */
-export const SORTS = [
+const SORTS = [
   "-created_at",
   "created_at",
   "due_date",
@@ -20,20 +22,6 @@ export const SORTS = [
 /** The address's parameters that are the view's. Any other is somebody else's. */
 export const PARAMETERS = ["show", "q", "tag", "due", "priority", "sort"];
 
-const MAX_TAGS = 20;
-
-/** A tag as the API writes it; "" for what can be none. */
-export function tagName(text) {
-  // Lowercasing can undo the normal form.
-  const name = text.trim().normalize().toLowerCase().normalize();
-  return [...name].length > 50 || /[,\p{Cc}]/u.test(name) || isInvisible(name) ? "" : name;
-}
-
-/** Whether nothing of a text can be seen. */
-export function isInvisible(text) {
-  return /^[\p{White_Space}\p{Cc}\p{Default_Ignorable_Code_Point}\u2800]*$/u.test(text);
-}
-
 /** The view that the query of an address names. What is unknown in it is ignored. */
 export function readView(search) {
   const query = new URLSearchParams(search);
@@ -42,7 +30,7 @@ export function readView(search) {
   return {
     show: one("show", SHOW) ?? "",
     q: query.get("q")?.trim() ?? "",
-    tags: [...new Set(several("tag").map(tagName))].filter((name) => name !== "").slice(0, MAX_TAGS),
+    tags: [...new Set(several("tag").map(tagName))].filter((name) => name !== "").slice(0, LIMITS.tags),
     due: one("due", DUE) ?? "",
     priority: [1, 2, 3, 4].filter((number) => several("priority").includes(String(number))),
     sort: one("sort", SORTS) ?? SORTS[0],
