@@ -233,6 +233,8 @@ async fn words_that_the_server_refuses_stay_in_their_row_and_can_be_sent_again()
         page.reload().await;
         page.wait_for_titles(&["Three", "Two", "One"]).await;
         user.delete(&task_path(&second)).await.expect(204);
+        page.run("dispatchEvent(new Event('focus'))").await;
+        page.wait_for_titles(&["Three", "One"]).await;
         page.press_button("Try again").await;
         page.wait_for_titles(&["Three", "One"]).await;
         page.wait_until_sent().await;
