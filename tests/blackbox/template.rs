@@ -230,3 +230,24 @@ fn the_routes_that_hash_or_send_mail_have_a_limit_of_their_own() {
         assert_eq!(limit["ThrottlingRateLimit"]["Fn::FindInMap"][2], "HashingRate", "{route}");
     }
 }
+
+#[test]
+fn the_logs_and_their_key_outlive_the_stack_and_do_not_hinder_the_next() {
+    let template = template();
+    let logs: Vec<_> = template.resources("AWS::Logs::LogGroup").collect();
+    assert_eq!(logs.len(), 2);
+    for (name, properties) in &logs {
+        let [pattern, values] = &properties["LogGroupName"]["Fn::Sub"].as_array().unwrap()[..] else {
+            panic!("{name}")
+        };
+        assert!(pattern.as_str().unwrap().ends_with("/${Id}"), "{pattern}");
+        // An id of CloudFormation's, `arn:…:stack/NAME/UUID`.
+        assert_eq!(values["Id"], json!({"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}));
+        assert_eq!(properties["KmsKeyId"], json!({"Fn::GetAtt": "Key.Arn"}), "{name}");
+    }
+    for name in logs.iter().map(|(name, _)| name.as_str()).chain(["Key"]) {
+        let resource = &template.json()["Resources"][name];
+        assert_eq!(resource["DeletionPolicy"], "RetainExceptOnCreate", "{name}");
+        assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{name}");
+    }
+}

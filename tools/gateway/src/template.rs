@@ -62,6 +62,11 @@ impl Template {
         &self.json["Resources"][logical_id]["Properties"]
     }
 
+    /// All of it.
+    pub fn json(&self) -> &Value {
+        &self.json
+    }
+
     /// The logical ids and properties of all resources of a type.
     pub fn resources(&self, kind: &str) -> impl Iterator<Item = (&String, &Value)> {
         resources(&self.json, kind).map(|(logical_id, resource)| (logical_id, &resource["Properties"]))
