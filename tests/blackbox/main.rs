@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod access;
+mod alarms;
 mod base_path;
 mod bodies;
 mod checkouts;
@@ -25,6 +26,7 @@ mod migrate_locks;
 mod migrate_role;
 mod operate;
 mod paging;
+mod parameters;
 mod password_resets;
 mod passwords;
 mod pooler;

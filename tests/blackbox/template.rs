@@ -5,10 +5,7 @@ use std::{
     process::Command,
 };
 
-use api::{
-    Authenticated, BUDGET, COMMON_SETTINGS, Keys, MAIL_SETTINGS, METRICS, METRICS_NAMESPACE, Public, State, Static,
-    TokenIssuer,
-};
+use api::{Authenticated, BUDGET, COMMON_SETTINGS, Keys, MAIL_SETTINGS, Public, State, Static, TokenIssuer};
 use serde_json::{Value, json};
 use tests::{
     database::program,
@@ -165,46 +162,6 @@ fn a_function_is_called_what_its_binary_is_called() {
     for function in template().functions() {
         assert_eq!(function.logical_id.to_lowercase(), function.name.replace('-', ""));
     }
-}
-
-#[test]
-fn the_errors_of_every_function_raise_an_alarm() {
-    let template = template();
-    let mut watched = BTreeSet::new();
-    for (name, alarm) in template.resources("AWS::CloudWatch::Alarm") {
-        let metrics = alarm["Metrics"].as_array().map(Vec::as_slice).unwrap_or_default();
-        assert!(metrics.len() <= 11, "{name} adds up more than ten metrics");
-        for metric in metrics.iter().map(|metric| &metric["MetricStat"]["Metric"]) {
-            if metric["MetricName"] == "Errors" {
-                watched.insert(metric["Dimensions"][0]["Value"]["Ref"].as_str().unwrap().to_owned());
-            }
-        }
-        assert_eq!(alarm["AlarmActions"], json!([{"Ref": "Alarms"}]), "{name}");
-    }
-    assert_eq!(watched, template.functions().iter().map(|function| function.logical_id.clone()).collect());
-}
-
-#[test]
-fn alarms_and_the_dashboard_show_metrics_that_are_written() {
-    let template = template();
-
-    let own = template.resources("AWS::CloudWatch::Alarm").filter(|(_, alarm)| alarm["Namespace"] == METRICS_NAMESPACE);
-    let mut shown: BTreeSet<String> = own.map(|(_, alarm)| alarm["MetricName"].as_str().unwrap().to_owned()).collect();
-    assert!(!shown.is_empty());
-    let dashboard = template.properties("Dashboard")["DashboardBody"]["Fn::Sub"].as_str().unwrap();
-    let dashboard: Value = serde_json::from_str(dashboard).unwrap();
-    for widget in dashboard["widgets"].as_array().unwrap() {
-        let mut of = "";
-        for metric in widget["properties"]["metrics"].as_array().into_iter().flatten() {
-            // "." is what the metric before has there, "..." all that it has.
-            of = metric[0].as_str().filter(|of| !of.starts_with('.')).unwrap_or(of);
-            if of == METRICS_NAMESPACE && metric[0] != "..." {
-                shown.insert(metric[1].as_str().unwrap().to_owned());
-            }
-        }
-    }
-    let written = METRICS.iter().map(|metric| metric.name);
-    assert_eq!(shown.iter().map(String::as_str).collect::<BTreeSet<_>>(), written.collect());
 }
 
 #[test]
