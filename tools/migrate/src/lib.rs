@@ -40,13 +40,13 @@ use anyhow::ensure;
 pub use crate::{
     database::Database,
     endpoint::Endpoint,
-    releases::{GRACE_PERIOD, RELEASE},
+    releases::{GRACE_PERIOD, RELEASE, own_release},
     role::functions_role,
 };
 use crate::{
     kind::Kind,
     migration::Migration,
-    releases::{Waiting, own_release},
+    releases::Waiting,
     status::{Found, Status, Unapplied},
 };
 
@@ -147,6 +147,17 @@ impl Migrations {
             writeln!(out, "the database is behind this checkout, whose code may need what is pending ({pending})")?;
         }
         Ok(())
+    }
+
+    /// Lists what is not applied: how far a batched migration is, and why a contracting one waits.
+    ///
+    /// # Errors
+    /// As for [`Migrations::status`].
+    pub async fn list_unapplied(&self, database: &Database, out: &mut impl Write) -> anyhow::Result<()> {
+        let statuses = self.statuses(database).await?;
+        status::unapplied(&statuses, &self.folder)?;
+        status::write_unapplied(&statuses, out)?;
+        report_lock(database, out).await
     }
 
     async fn statuses(&self, database: &Database) -> anyhow::Result<Vec<Status<'_>>> {

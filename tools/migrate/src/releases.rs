@@ -71,8 +71,11 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// The release of this checkout.
-pub(crate) fn own_release() -> anyhow::Result<Version> {
+/// The release of this checkout, parsed.
+///
+/// # Errors
+/// Cargo would have refused the number.
+pub fn own_release() -> anyhow::Result<Version> {
     parse(RELEASE)
 }
 
@@ -100,22 +103,43 @@ impl Database {
         Ok(Releases(live.collect::<anyhow::Result<_>>()?))
     }
 
-    /// Records that this checkout's release is live now, and no later one. One that is recorded keeps its time.
+    /// Records that a release is live now, and no later one. One that is recorded keeps its time.
     ///
     /// # Errors
     /// The database failed; then nothing has changed.
-    pub async fn record_release(&self) -> anyhow::Result<()> {
-        let own = own_release()?;
+    pub async fn record_release(&self, live: &Version) -> anyhow::Result<()> {
         let record = async {
             self.batch_execute(CREATE_TABLE).await?;
             let mut later = self.query_strings("SELECT release FROM _releases", &[]).await?;
-            later.retain(|release| parse(release).is_ok_and(|release| release > own));
+            later.retain(|release| parse(release).is_ok_and(|release| release > *live));
             let delete = "DELETE FROM _releases WHERE release = ANY ($1)";
             self.client.execute_typed(delete, &[(&later, Type::TEXT_ARRAY)]).await.map_err(database_error)?;
             let insert = "INSERT INTO _releases (release) VALUES ($1) ON CONFLICT DO NOTHING";
-            self.client.execute_typed(insert, &[(&RELEASE, Type::TEXT)]).await.map_err(database_error)?;
+            let live = live.to_string();
+            self.client.execute_typed(insert, &[(&live, Type::TEXT)]).await.map_err(database_error)?;
             Ok(())
         };
         self.transaction(record).await.context("the release was not recorded")
+    }
+
+    /// The release that went live last; none when none is recorded, as release 0.1.0 recorded nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn live_release(&self) -> anyhow::Result<Option<Version>> {
+        Ok(self.releases().await?.0.pop().map(|live| live.release))
+    }
+
+    /// The oldest release that the schema serves, and the contracting migration that took away what those before it need.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn oldest_release_served(&self) -> anyhow::Result<Option<(String, Version)>> {
+        let contracted = self.history().await?.into_iter().filter_map(|applied| {
+            let release = applied.contracting.as_deref().map(parse)?;
+            Some(release.map(|release| (applied.file_name(), release)))
+        });
+        let contracted = contracted.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(contracted.into_iter().max_by(|(_, one), (_, other)| one.cmp(other)))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     io::{self, Write},
     path::Path,
 };
@@ -151,19 +152,35 @@ pub(crate) fn write_table(statuses: &[Status<'_>], out: &mut impl Write) -> io::
     let width = statuses.iter().map(|status| status.name.len()).max().unwrap_or_default();
     writeln!(out, "{:7}  {:width$}  applied at (UTC)", "version", "name")?;
     for Status { version, name, state } in statuses {
-        let state = match state {
-            State::Applied(at) => at.clone(),
-            State::Pending(_, None) => "pending".to_owned(),
-            State::Pending(_, Some(progress)) => format!("pending, after {progress}"),
-            State::Waiting(_, waiting) => waiting.to_string(),
-            State::OutOfOrder(newest) => format!("not applied, but {newest} is"),
-            State::Incomplete(at) => format!("{at}, not finished"),
-            State::Changed(at) => format!("{at}, changed since"),
-            State::Missing(at) => format!("{at}, missing"),
-            State::Ahead(at) => format!("{at}, later than this checkout"),
-            State::TookAway(at, release) => format!("{at}, needs release {release} or later"),
-        };
         writeln!(out, "{version:04}     {name:width$}  {state}")?;
     }
     Ok(())
+}
+
+pub(crate) fn write_unapplied(statuses: &[Status<'_>], out: &mut impl Write) -> io::Result<()> {
+    let is_applied = |status: &&Status<'_>| matches!(status.state, State::Applied(_));
+    for Status { name, state, .. } in statuses.iter().filter(|status| !is_applied(status)) {
+        writeln!(out, "{name}: {state}")?;
+    }
+    if statuses.iter().all(|status| is_applied(&status)) {
+        writeln!(out, "all are applied")?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for State<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Applied(at) => f.write_str(at),
+            Self::Pending(_, None) => f.write_str("pending"),
+            Self::Pending(_, Some(progress)) => write!(f, "pending, after {progress}"),
+            Self::Waiting(_, waiting) => waiting.fmt(f),
+            Self::OutOfOrder(newest) => write!(f, "not applied, but {newest} is"),
+            Self::Incomplete(at) => write!(f, "{at}, not finished"),
+            Self::Changed(at) => write!(f, "{at}, changed since"),
+            Self::Missing(at) => write!(f, "{at}, missing"),
+            Self::Ahead(at) => write!(f, "{at}, later than this checkout"),
+            Self::TookAway(at, release) => write!(f, "{at}, needs release {release} or later"),
+        }
+    }
 }
