@@ -1,7 +1,7 @@
 # Every target is one command of `cargo xtask` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help dev db sam-local test test-faults test-upgrade test-sam bench-lists bench-page pictures fuzz build clean-data
-.PHONY: deploy smoke secrets rotate-keys remove-secrets monitor sweep end-sessions costs
+.PHONY: deploy rollback remove smoke secrets rotate-keys remove-secrets monitor sweep end-sessions costs
 
 XTASK := cargo xtask
 # `sam` and a `cargo lambda` that cross-compiles, on the PATH of what follows.
@@ -65,8 +65,15 @@ rotate-keys: ## take a STEP (accept, sign, drop) of a rotation of the keys of ST
 remove-secrets: ## remove the secrets of STAGE
 	@$(OPERATE) secrets remove $(if $(YES),--yes)
 
-deploy: ## check, migrate, build, deploy and smoke-test STAGE; with DRY_RUN=1 only check and list; CONTRACT=now
-	@$(RELEASE) $(OPERATE) deploy $(if $(DRY_RUN),--dry-run) $(if $(CONTRACT),--contract)
+deploy: ## check, build, migrate, deploy and smoke-test STAGE; DRY_RUN=1 shows what would change; CONTRACT=now, ALARMS=ignore
+	@$(RELEASE) $(OPERATE) deploy $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes) $(if $(CONTRACT),--contract) \
+		$(if $(filter ignore,$(ALARMS)),--ignore-alarms)
+
+rollback: ## make the deployment before the live one of STAGE live again, or that of the commit in TO
+	@$(OPERATE) rollback
+
+remove: ## remove the stack of STAGE; its secrets and its database stay
+	@$(RELEASE) $(OPERATE) remove $(if $(YES),--yes)
 
 smoke: ## try out the API at API_URL, and leave nothing behind
 	@$(OPERATE) smoke

@@ -4,10 +4,15 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use db::Config;
+use migrate::{Database, Endpoint};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::Client;
 
-use crate::{setting::Setting, stage::Stage, store::Store};
+use crate::{
+    setting::Setting,
+    stage::Stage,
+    store::{Settings, Store, Stored},
+};
 
 /// A suspended database has to wake up first.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,6 +64,12 @@ pub(crate) async fn check_login(url: &str, retry: Duration) -> anyhow::Result<()
         "the limits of the functions' role are not in force"
     );
     Ok(())
+}
+
+/// Connects to the stored direct address, for migrations.
+pub(crate) async fn connect_as_owner(settings: &Settings) -> anyhow::Result<Database> {
+    let Stored { value: url, .. } = settings.get(&Setting::DatabaseUrlUnpooled).context("no direct address")?;
+    Database::connect(&Endpoint::new(url, ca_file().as_deref())?, CONNECT_TIMEOUT).await
 }
 
 /// The direct address of a stage's database, or else the other one.

@@ -1,95 +1,128 @@
-//! A release in six steps. A step that fails stops the rest. Every step can be repeated, so the next run continues where
+//! A release in seven steps. A step that fails stops the rest. Every step can be repeated, so the next run continues where
 //! the last one failed.
 
 use std::{
-    collections::BTreeMap,
-    fs,
     io::{self, Write},
-    path::Path,
-    process::{Command, Stdio},
+    path::{self, Path},
+    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, bail, ensure};
-use migrate::{Contract, Database, Endpoint, Migrations, Patience};
-use serde_json::Value;
+use migrate::{Contract, Database, Migrations, Patience, own_release};
+use semver::Version;
 
 use crate::{
-    database::{CONNECT_TIMEOUT, ca_file},
+    database::connect_as_owner,
+    deployments::{Deployment, Deployments},
+    packages,
+    programs::{output, sam},
+    prompt::confirm,
     released::Released,
-    secrets,
-    setting::Setting,
-    smoke,
-    stage::{Stage, StageConfig},
-    store::{Settings, Store, Stored},
+    secrets, smoke,
+    stack::Stack,
+    stage::{SAMCONFIG, Stage, StageConfig},
+    store::{Settings, Store},
 };
 
-/// Given to `sam` explicitly: `samconfig.toml` could name another folder than the one that is stamped and deployed.
-const BUILD: &str = ".aws-sam/build";
+/// The template's parameter with which CodeDeploy deploys although an alarm rings, and to all requests at once.
+const IGNORE_ALARMS: &str = "IgnoreAlarms";
 
-/// The output of the stack with the API's URL.
-const URL_OUTPUT: &str = "Url";
+/// Recorded nothing.
+const FIRST_RELEASE: Version = Version::new(0, 1, 0);
 
 /// For the migration of another release, and for locks.
 const PATIENCE: Patience = Patience { lock_timeout: Duration::from_secs(600), retry_time: Duration::from_secs(300) };
 
-/// Deploys the commit that is checked out. With `dry_run` it stops before it changes anything. `contract` says which
-/// contracting migrations follow, once the release is live.
-pub(crate) async fn run(stage: &Stage, dry_run: bool, contract: Contract) -> anyhow::Result<()> {
+pub(crate) struct Options {
+    /// Stop before anything is changed.
+    pub(crate) dry_run: bool,
+    /// Do not ask, even if `samconfig.toml` says so.
+    pub(crate) yes: bool,
+    /// Deploy although an alarm rings.
+    pub(crate) ignore_alarms: bool,
+    /// Which contracting migrations follow, once the release is live.
+    pub(crate) contract: Contract,
+}
+
+/// Deploys the commit that is checked out.
+pub(crate) async fn run(stage: &Stage, options: Options) -> anyhow::Result<()> {
+    let config = stage.config()?;
+    let parameters = config.parameter_arguments((IGNORE_ALARMS, if options.ignore_alarms { "true" } else { "false" }));
+
     announce(1, "checks")?;
-    let store = checks(stage).await?;
+    let Checked { commit, store, stack } = checks(stage, &config).await?;
+    let exists = stack.exists().await?;
     let settings = secrets::check(&store).await?;
     println!("  the secrets of {stage} are stored and valid, and the functions' role has its limits");
 
-    announce(2, "migrations")?;
+    announce(2, "build")?;
+    packages::build(stage, &parameters, &settings)?;
+
+    announce(3, "changes")?;
     let migrations = Migrations::read(Path::new("migrations"))?;
-    let mut database = connect(&settings).await?;
-    let listed = if dry_run { contract } else { Contract::Nothing };
+    let database = connect_as_owner(&settings).await?;
+    let listed = if options.dry_run { options.contract } else { Contract::Nothing };
     migrations.dry_run(&database, listed, &mut io::stdout()).await?;
-    if dry_run {
+    let asks = config.confirm && !options.yes;
+    if options.dry_run || asks {
+        sam_deploy(stage, &parameters, "--no-execute-changeset")?;
+    }
+    if options.dry_run {
         println!("\nNothing was changed. Without DRY_RUN the migrations are applied, and {stage} is deployed.");
         return Ok(());
     }
+    ensure!(!asks || confirm(&format!("Apply the migrations, and deploy {stage}?"))?, "nothing was changed");
+
+    announce(4, "migrations")?;
+    // The connections would have been idle for minutes.
+    let mut database = connect_as_owner(&settings).await?;
     migrations.up(&mut database, Contract::Nothing, PATIENCE, &mut io::stdout()).await?;
 
-    announce(3, "build")?;
-    sam(&["build", "--config-env", &stage.to_string(), "--build-dir", BUILD])?;
-    stamp_packages(Path::new(BUILD), &settings)?;
-
-    announce(4, "deploy")?;
-    let (config_env, template) = (stage.to_string(), format!("{BUILD}/template.yaml"));
-    // Without a confirmation: after a no, the migrations would be applied all the same, and sam would report a success.
-    let options = ["--no-confirm-changeset", "--no-fail-on-empty-changeset"];
-    sam(&[&["deploy", "--config-env", &config_env, "--template-file", &template], &options[..]].concat())?;
-    // Every function that runs now is of this release, and has read these settings. The connection would have been idle
-    // for minutes.
-    let mut database = connect(&settings).await?;
-    database.record_release().await?;
+    announce(5, "deploy")?;
+    let mut deployments = Deployments::read(&store).await?;
+    if exists {
+        add_unrecorded(&mut deployments, &stack, &database).await?;
+    }
+    sam_deploy(stage, &parameters, "--no-confirm-changeset").context(
+        "if the events above say that an alarm is active: ALARMS=ignore deploys all the same (docs/operations.md)",
+    )?;
+    stack.protect(true).await?;
+    // Every function that runs now is of this release, and has read these settings.
+    let (mut database, release) = (connect_as_owner(&settings).await?, own_release()?);
+    database.record_release(&release).await?;
     Released::record(&store, &settings).await?;
+    deployments.add(Deployment::new(&commit, release, &settings, stack.live().await?));
+    deployments.write(&store).await?;
 
-    announce(5, "smoke test")?;
-    let config = stage.config()?;
-    let url = api_url(&config)?;
+    announce(6, "smoke test")?;
+    let url = stack.url().await?;
     println!("  {url}");
     smoke::run(&url, config.allowed_origin().as_deref())
         .await
-        .with_context(|| format!("{stage} is deployed but does not pass; to roll back, deploy the previous release"))?;
+        .with_context(|| format!("{stage} is deployed but does not pass; to go back, `make rollback STAGE={stage}`"))?;
 
-    announce(6, "contracting migrations")?;
-    migrations.up(&mut database, contract, PATIENCE, &mut io::stdout()).await?;
+    announce(7, "contracting migrations")?;
+    migrations.up(&mut database, options.contract, PATIENCE, &mut io::stdout()).await?;
     println!("\n{stage} is released: {url}");
     Ok(())
 }
 
 fn announce(number: u8, step: &str) -> io::Result<()> {
-    println!("{number}/6 {step}");
+    println!("{number}/7 {step}");
     // Before the output of the programs that the step runs.
     io::stdout().flush()
 }
 
+struct Checked {
+    commit: String,
+    store: Store,
+    stack: Stack,
+}
+
 /// Checks what a release needs: programs, a clean checkout and AWS credentials.
-async fn checks(stage: &Stage) -> anyhow::Result<Store> {
-    let config = stage.config()?.aws().await?;
+async fn checks(stage: &Stage, config: &StageConfig) -> anyhow::Result<Checked> {
+    let aws = config.aws().await?;
     for (program, arguments, hint) in [
         ("git", &["--version"][..], "install it with your system's packages"),
         ("sam", &["--version"], "install it with `pip install aws-sam-cli`"),
@@ -103,67 +136,33 @@ async fn checks(stage: &Stage) -> anyhow::Result<Store> {
         let count = changes.lines().count();
         bail!("{count} changed or new files are not committed, such as {}: a release is a commit", first.trim());
     }
-    let commit = output(Command::new("git").args(["log", "-1", "--format=%h %s"]))?;
-    println!("  commit {}", commit.trim());
+    let log = output(Command::new("git").args(["log", "-1", "--format=%h %s"]))?;
+    println!("  commit {}", log.trim());
+    let commit = log.split_ascii_whitespace().next().unwrap_or_default().to_owned();
 
-    let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
+    let identity = aws_sdk_sts::Client::new(&aws).get_caller_identity().send().await;
     let identity = identity.context("cannot verify the AWS credentials")?;
-    let store = Store::new(stage, &config);
+    let (store, stack) = (Store::new(stage, &aws), Stack::new(stage, config, &aws));
     println!("  account {}, region {}", identity.account().unwrap_or("unknown"), store.region);
-    Ok(store)
+    Ok(Checked { commit, store, stack })
 }
 
-/// Connects to the direct endpoint, as the owner.
-async fn connect(settings: &Settings) -> anyhow::Result<Database> {
-    let Stored { value: url, .. } = settings.get(&Setting::DatabaseUrlUnpooled).context("no direct address")?;
-    Database::connect(&Endpoint::new(url, ca_file().as_deref())?, CONNECT_TIMEOUT).await
+/// Deploys what was built. After a no to its question, `sam` would report a success. By itself it would look for its
+/// configuration beside the built template.
+fn sam_deploy(stage: &Stage, parameters: &[String], option: &str) -> anyhow::Result<()> {
+    let (stage, config) = (stage.to_string(), path::absolute(SAMCONFIG)?.display().to_string());
+    let deploy =
+        ["deploy", "--config-file", &config, "--config-env", &stage, "--template-file", packages::TEMPLATE, option];
+    let deploy = [&deploy[..], &["--no-fail-on-empty-changeset"]].concat();
+    sam([deploy.into_iter().map(str::to_owned).collect(), parameters.to_vec()].concat())
 }
 
-/// Writes the versions of the settings into each function's package. So a changed setting changes every package, and
-/// the deployment restarts every function: they read settings only at start-up.
-fn stamp_packages(build: &Path, settings: &Settings) -> anyhow::Result<()> {
-    let versions: BTreeMap<_, _> = Setting::OF_FUNCTIONS
-        .into_iter()
-        .filter_map(|setting| Some((setting.name(), settings.get(&setting)?.version)))
-        .collect();
-    let text = serde_json::to_string(&versions)?;
-    let mut stamped = 0;
-    for entry in fs::read_dir(build)
-        .with_context(|| format!("cannot read {}, where `sam build` should have written", build.display()))?
-    {
-        let package = entry?.path();
-        if package.join("bootstrap").is_file() {
-            fs::write(package.join("settings.json"), &text)
-                .with_context(|| format!("cannot write to {}", package.display()))?;
-            stamped += 1;
-        }
+/// What is live and was not deployed by this program since it records deployments.
+async fn add_unrecorded(deployments: &mut Deployments, stack: &Stack, database: &Database) -> anyhow::Result<()> {
+    let live = stack.live().await?;
+    if !deployments.knows(&live) {
+        let release = database.live_release().await?.unwrap_or(FIRST_RELEASE);
+        deployments.add(Deployment::new("", release, &Settings::new(), live));
     }
-    ensure!(stamped > 0, "`sam build` wrote no function to {}", build.display());
-    println!("  {stamped} functions built");
     Ok(())
-}
-
-/// The API's URL, from the stack's outputs.
-fn api_url(config: &StageConfig) -> anyhow::Result<String> {
-    let mut sam = Command::new("sam");
-    let json = output(sam.args(["list", "stack-outputs", "--output", "json"]).args(config.stack_arguments()))?;
-    let outputs: Vec<Value> = serde_json::from_str(&json).context("cannot read the stack's outputs")?;
-    let url = outputs.iter().find(|output| output["OutputKey"] == URL_OUTPUT);
-    let url = url.and_then(|output| output["OutputValue"].as_str());
-    Ok(url.with_context(|| format!("the stack has no output {URL_OUTPUT}"))?.to_owned())
-}
-
-/// Runs `sam` with its output on the terminal.
-fn sam(arguments: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new("sam").args(arguments).status().context("cannot run sam")?;
-    ensure!(status.success(), "`sam {}` failed: see its output above", arguments.join(" "));
-    Ok(())
-}
-
-/// The standard output of a program.
-fn output(command: &mut Command) -> anyhow::Result<String> {
-    let name = command.get_program().display().to_string();
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().with_context(|| name.clone())?;
-    ensure!(output.status.success(), "{name} failed ({})", output.status);
-    Ok(String::from_utf8(output.stdout)?)
 }

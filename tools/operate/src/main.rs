@@ -6,13 +6,19 @@ mod address;
 mod costs;
 mod database;
 mod deploy;
+mod deployments;
 mod end_sessions;
 mod monitor;
+mod packages;
+mod programs;
 mod prompt;
 mod released;
+mod remove;
+mod rollback;
 mod secrets;
 mod setting;
 mod smoke;
+mod stack;
 mod stage;
 mod store;
 mod sweep;
@@ -33,13 +39,37 @@ enum Cli {
         /// The stage, a config-env of samconfig.toml.
         #[arg(long, env)]
         stage: Stage,
-        /// Check, list the migrations that would be applied, and change nothing.
+        /// Check, build, list the migrations and the changes to AWS's resources that there would be, and change nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Do not ask, although samconfig.toml says so (confirm_changeset).
+        #[arg(long)]
+        yes: bool,
+        /// Deploy although an alarm rings, and to all requests at once.
+        #[arg(long)]
+        ignore_alarms: bool,
         /// After the deployment, apply all contracting migrations, not only those that are due: then the release before
         /// cannot come back.
         #[arg(long)]
         contract: bool,
+    },
+    /// Make the deployment before the live one live again, at once, as far as the schema still serves it.
+    Rollback {
+        /// The stage, a config-env of samconfig.toml.
+        #[arg(long, env)]
+        stage: Stage,
+        /// The commit of the deployment, if it is not the one before.
+        #[arg(long, env, value_name = "COMMIT")]
+        to: Option<String>,
+    },
+    /// Remove the stack of a stage. Its secrets and its database stay.
+    Remove {
+        /// The stage, a config-env of samconfig.toml.
+        #[arg(long, env)]
+        stage: Stage,
+        /// Remove it without asking.
+        #[arg(long)]
+        yes: bool,
     },
     /// Smoke-test a running API with an account of its own, which is deleted at the end.
     Smoke {
@@ -164,10 +194,12 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli {
-        Cli::Deploy { stage, dry_run, contract } => {
+        Cli::Deploy { stage, dry_run, yes, ignore_alarms, contract } => {
             let contract = if contract { Contract::Now } else { Contract::Due };
-            deploy::run(&stage, dry_run, contract).await
+            deploy::run(&stage, deploy::Options { dry_run, yes, ignore_alarms, contract }).await
         }
+        Cli::Rollback { stage, to } => rollback::run(&stage, to.as_deref()).await,
+        Cli::Remove { stage, yes } => remove::run(&stage, yes).await,
         Cli::Smoke { api_url, origin } => smoke::run(&api_url, origin.as_deref()).await,
         Cli::Secrets(Secrets::Set { stage, yes: overwrite, renew, pooler }) => {
             secrets::set(&Store::open(&stage).await?, &secrets::Options { overwrite, renew, pooler }).await

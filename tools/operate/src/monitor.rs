@@ -1,13 +1,15 @@
-//! Statistics of the database: the queries in `monitoring/` as tables, each with what to look for.
+//! Statistics of the database: the queries in `monitoring/` as tables, each with what to look for, and the migrations that
+//! are not applied.
 
-use std::time::Duration;
+use std::{io, path::Path, time::Duration};
 
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
+use migrate::{Database, Endpoint, Migrations};
 use tokio::time::timeout;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, error::SqlState};
 
-use crate::database::{config, connect, no_answer};
+use crate::database::{ca_file, config, connect, no_answer};
 
 /// The first line of each comment is the title, the rest is what to look for.
 const QUERIES: [&str; 4] = [
@@ -45,7 +47,9 @@ pub(crate) async fn run(url: &str, limit: Duration) -> anyhow::Result<()> {
         }
         println!("\n{rest}");
     }
-    Ok(())
+    println!("\nMigrations\n");
+    let database = Database::connect(&Endpoint::new(url, ca_file().as_deref())?, limit).await?;
+    Migrations::read(Path::new("migrations"))?.list_unapplied(&database, &mut io::stdout()).await
 }
 
 /// The outer error is a timeout, the inner one the database's.

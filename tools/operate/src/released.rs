@@ -40,8 +40,7 @@ impl Released {
 
     /// Records that every function was restarted after these settings were stored.
     pub(crate) async fn record(store: &Store, settings: &Settings) -> anyhow::Result<()> {
-        let before = store.read(&[Setting::Released]).await?;
-        let mut released = Self::parse(before.get(&Setting::Released))?;
+        let mut released = Self::read(store).await?;
         for setting in Setting::OF_FUNCTIONS {
             let Some(Stored { version, .. }) = settings.get(&setting) else { continue };
             if released.since(setting, *version).is_none() {
@@ -49,7 +48,22 @@ impl Released {
                 released.0.insert(setting.name().to_owned(), release);
             }
         }
-        store.write(Setting::Released, &serde_json::to_string(&released)?).await.map(drop)
+        released.write(store).await
+    }
+
+    /// Records that functions run again which may have read other versions, except of these settings.
+    pub(crate) async fn keep(store: &Store, settings: impl Fn(Setting) -> bool) -> anyhow::Result<()> {
+        let mut released = Self::read(store).await?;
+        released.0.retain(|name, _| Setting::OF_FUNCTIONS.into_iter().any(|it| it.name() == name && settings(it)));
+        released.write(store).await
+    }
+
+    async fn read(store: &Store) -> anyhow::Result<Self> {
+        Self::parse(store.read(&[Setting::Released]).await?.get(&Setting::Released))
+    }
+
+    async fn write(&self, store: &Store) -> anyhow::Result<()> {
+        store.write(Setting::Released, &serde_json::to_string(self)?).await.map(drop)
     }
 }
 

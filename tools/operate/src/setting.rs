@@ -14,6 +14,8 @@ pub(crate) enum Setting {
     JwtSigningKeyNext,
     /// The versions that the running functions have read: not a secret.
     Released,
+    /// What can be live again: not a secret.
+    Deployments,
 }
 
 impl Setting {
@@ -24,6 +26,10 @@ impl Setting {
     /// What the functions read at start-up.
     pub(crate) const OF_FUNCTIONS: [Self; 3] = [Self::DatabaseUrl, Self::JwtSigningKey, Self::JwtPublicKeys];
 
+    pub(crate) fn is_secret(self) -> bool {
+        !matches!(self, Self::Released | Self::Deployments)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::DatabaseUrl => "database-url",
@@ -32,6 +38,7 @@ impl Setting {
             Self::JwtPublicKeys => "jwt-public-keys",
             Self::JwtSigningKeyNext => "jwt-signing-key-next",
             Self::Released => "released",
+            Self::Deployments => "deployments",
         }
     }
 
@@ -56,7 +63,7 @@ impl Setting {
             Self::JwtPublicKeys => {
                 value.parse::<PublicKeys>()?;
             }
-            Self::Released => {}
+            Self::Released | Self::Deployments => {}
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_ssm::config::ProvideCredentials;
 
-const SAMCONFIG: &str = "samconfig.toml";
+pub(crate) const SAMCONFIG: &str = "samconfig.toml";
 
 /// For each attempt of a call to AWS (`AWS_MAX_ATTEMPTS`); the SDK has no timeout by default.
 const AWS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,10 +46,12 @@ impl Stage {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StageConfig {
-    stack: String,
+    pub(crate) stack: String,
     region: Option<String>,
-    /// The template's parameters, as `Name=value`.
-    parameters: Vec<String>,
+    /// The template's parameters.
+    parameters: Vec<(String, String)>,
+    /// Whether to ask before anything is changed.
+    pub(crate) confirm: bool,
 }
 
 impl StageConfig {
@@ -70,11 +72,12 @@ impl StageConfig {
             region: text("region"),
             parameters: match parameter("parameter_overrides") {
                 Some(toml::Value::Array(list)) => {
-                    list.iter().filter_map(|item| item.as_str()).map(str::to_owned).collect()
+                    list.iter().filter_map(|item| name_and_value(item.as_str()?)).collect()
                 }
-                Some(toml::Value::String(text)) => text.split_ascii_whitespace().map(str::to_owned).collect(),
+                Some(toml::Value::String(text)) => text.split_ascii_whitespace().filter_map(name_and_value).collect(),
                 _ => Vec::new(),
             },
+            confirm: parameter("confirm_changeset").and_then(toml::Value::as_bool).unwrap_or_default(),
         })
     }
 
@@ -87,10 +90,20 @@ impl StageConfig {
         arguments
     }
 
+    /// For those commands of `sam` that read the template: its parameters, and this one.
+    pub(crate) fn parameter_arguments(&self, more: (&str, &str)) -> Vec<String> {
+        let parameters = self.parameters.iter().map(|(name, value)| (&**name, &**value));
+        let words = parameters.filter(|(name, _)| *name != more.0).chain([more]);
+        ["--parameter-overrides".to_owned()]
+            .into_iter()
+            .chain(words.map(|(name, value)| format!("{name}=\"{value}\"")))
+            .collect()
+    }
+
     /// The first of the template's `AllowedOrigins`, unless it is `*`.
     pub(crate) fn allowed_origin(&self) -> Option<String> {
-        let origins = self.parameters.iter().find_map(|parameter| parameter.strip_prefix("AllowedOrigins="))?;
-        let first = origins.trim_matches(['"', '\'']).split(',').next()?.trim();
+        let (_, origins) = self.parameters.iter().find(|(name, _)| name == "AllowedOrigins")?;
+        let first = origins.split(',').next()?.trim();
         Some(first.to_owned()).filter(|origin| !origin.is_empty() && origin != "*")
     }
 
@@ -113,6 +126,12 @@ impl StageConfig {
         )?;
         Ok(config)
     }
+}
+
+/// Of `Name=value`, where the value may be quoted.
+fn name_and_value(parameter: &str) -> Option<(String, String)> {
+    let (name, value) = parameter.split_once('=')?;
+    Some((name.trim().to_owned(), value.trim_matches(['"', '\'']).to_owned()))
 }
 
 #[cfg(test)]
@@ -141,12 +160,16 @@ mod tests {
             [prod.deploy.parameters]
             stack_name = "task-api-prod"
             region = "eu-west-1"
+            confirm_changeset = true
             parameter_overrides = "Stage=prod AllowedOrigins=\"https://tasks.example\""
         "#;
         let read = |stage: &str| StageConfig::read(&stage.parse().unwrap(), text);
         let (dev, prod) = (read("dev").unwrap(), read("prod").unwrap());
         assert_eq!(dev.stack_arguments(), ["--stack-name", "task-api-dev", "--region", "eu-central-1"]);
         assert_eq!(prod.stack_arguments(), ["--stack-name", "task-api-prod", "--region", "eu-west-1"]);
+        let words = ["--parameter-overrides", "Stage=\"prod\"", "AllowedOrigins=\"https://tasks.example\"", "A=\"b\""];
+        assert_eq!(prod.parameter_arguments(("A", "b")), words);
+        assert!(prod.confirm && !dev.confirm);
         assert_eq!(dev.allowed_origin().as_deref(), Some("http://localhost:3000"));
         assert_eq!(prod.allowed_origin().as_deref(), Some("https://tasks.example"));
         assert!(read("qa").unwrap_err().to_string().ends_with("has no stage qa: it has dev, prod"));

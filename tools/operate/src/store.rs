@@ -61,7 +61,7 @@ impl Store {
         let name = self.name(setting);
         let not_stored = || format!("{name} was not stored");
         setting.validate(value).with_context(not_stored)?;
-        let kind = if setting == Setting::Released { ParameterType::String } else { ParameterType::SecureString };
+        let kind = if setting.is_secret() { ParameterType::SecureString } else { ParameterType::String };
         let call = self.client.put_parameter().name(&name).value(value).r#type(kind).overwrite(true);
         Ok(call.send().await.with_context(not_stored)?.version())
     }

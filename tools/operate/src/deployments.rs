@@ -1,0 +1,167 @@
+//! The last deployments of a stage, so that one can be live again.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    setting::Setting,
+    stack::Versions,
+    store::{Settings, Store, Stored},
+};
+
+/// What a parameter of the Parameter Store's standard tier holds, in bytes.
+const CAPACITY: usize = 4096;
+
+/// The oldest first. At least two fit into a parameter.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Deployments(Vec<Deployment>);
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Deployment {
+    /// Its abbreviated hash; empty if the deployment was not recorded, as those of release 0.1.0.
+    pub(crate) commit: String,
+    pub(crate) release: Version,
+    /// The versions of the settings that its functions had read.
+    settings: BTreeMap<String, i64>,
+    pub(crate) functions: Versions,
+    /// It was live, and then one before it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    given_up: bool,
+}
+
+impl Deployment {
+    pub(crate) fn new(commit: &str, release: Version, settings: &Settings, functions: Versions) -> Self {
+        let of_functions = Setting::OF_FUNCTIONS.into_iter();
+        let settings = of_functions.filter_map(|it| Some((it.name().to_owned(), settings.get(&it)?.version))).collect();
+        Self { commit: commit.to_owned(), release, settings, functions, given_up: false }
+    }
+
+    /// Whether these versions are its own. There may be functions that it did not have.
+    fn is_of(&self, live: &Versions) -> bool {
+        self.functions.0.iter().all(|(function, version)| live.0.get(function) == Some(version))
+    }
+
+    /// Whether its functions had read this version of a setting.
+    pub(crate) fn had_read(&self, setting: Setting, version: i64) -> bool {
+        self.settings.get(setting.name()) == Some(&version)
+    }
+
+    pub(crate) fn title(&self) -> String {
+        let commit = if self.commit.is_empty() { "unknown" } else { &self.commit };
+        format!("release {}, commit {commit}", self.release)
+    }
+}
+
+impl Deployments {
+    pub(crate) async fn read(store: &Store) -> anyhow::Result<Self> {
+        let stored = store.read(&[Setting::Deployments]).await?;
+        let Some(Stored { value, .. }) = stored.get(&Setting::Deployments) else { return Ok(Self::default()) };
+        serde_json::from_str(value).context("the record of the last deployments cannot be read")
+    }
+
+    pub(crate) async fn write(&self, store: &Store) -> anyhow::Result<()> {
+        store.write(Setting::Deployments, &serde_json::to_string(self)?).await.map(drop)
+    }
+
+    /// Adds a deployment as the newest. Of several with the same code, the last is kept; the oldest are given up when the
+    /// parameter is full.
+    pub(crate) fn add(&mut self, deployment: Deployment) {
+        self.0.retain(|known| known.functions != deployment.functions);
+        self.0.push(deployment);
+        while self.0.len() > 1 && serde_json::to_string(self).is_ok_and(|text| text.len() > CAPACITY) {
+            self.0.remove(0);
+        }
+    }
+
+    /// Whether these versions are those of a deployment.
+    pub(crate) fn knows(&self, live: &Versions) -> bool {
+        self.0.iter().any(|deployment| deployment.is_of(live))
+    }
+
+    /// Takes the deployment of a commit, or else the one before that with these versions, for the live one from now on, and
+    /// gives up the one that was. One that was given up is found by its commit alone.
+    ///
+    /// # Errors
+    /// There is none; the message lists those that there are.
+    pub(crate) fn go_back(&mut self, live: &Versions, commit: Option<&str>) -> anyhow::Result<&Deployment> {
+        let now = self.0.iter().rposition(|it| it.is_of(live));
+        let target = match commit {
+            Some(commit) => self.0.iter().rposition(|it| !commit.is_empty() && it.commit.starts_with(commit)),
+            None => now.and_then(|now| self.0[..now].iter().rposition(|it| !it.given_up)),
+        };
+        let target = target.with_context(|| {
+            let known: Vec<_> = self.0.iter().map(Deployment::title).collect();
+            let what = commit.map_or("there is no deployment before the live one".to_owned(), |commit| {
+                format!("commit {commit} was not deployed, or too long ago")
+            });
+            format!("{what}; what can be live, with TO=COMMIT: {}", known.join("; "))
+        })?;
+        if let Some(now) = now {
+            self.0[now].given_up = true;
+        }
+        self.0[target].given_up = false;
+        Ok(&self.0[target])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(version: usize) -> Versions {
+        Versions((0..20).map(|n| (format!("PasswordResetRequest{n}"), version.to_string())).collect())
+    }
+
+    fn deployment(number: usize) -> Deployment {
+        Deployment::new(&format!("{number:07}"), Version::new(0, 2, 0), &Settings::new(), versions(number))
+    }
+
+    #[test]
+    fn as_many_deployments_are_kept_as_a_parameter_holds() {
+        let mut deployments = Deployments::default();
+        (0..200).for_each(|number| deployments.add(deployment(number)));
+        let text = serde_json::to_string(&deployments).unwrap();
+        assert!(text.len() <= CAPACITY && deployments.0.len() > 2, "{text}");
+        assert_eq!(deployments.0.last().unwrap().commit, "0000199");
+    }
+
+    #[test]
+    fn code_that_is_deployed_again_is_one_deployment() {
+        let mut deployments = Deployments::default();
+        [1, 2, 1].into_iter().for_each(|number| deployments.add(deployment(number)));
+        let commits: Vec<_> = deployments.0.iter().map(|deployment| &*deployment.commit).collect();
+        assert_eq!(commits, ["0000002", "0000001"]);
+    }
+
+    #[test]
+    fn going_back_passes_over_what_was_given_up() {
+        let mut deployments = Deployments::default();
+        (1..=3).for_each(|number| deployments.add(deployment(number)));
+        let mut go = |live: usize, commit: Option<&str>| {
+            deployments.go_back(&versions(live), commit).map(|it| it.commit.trim_start_matches('0').to_owned())
+        };
+        assert_eq!(go(3, None).unwrap(), "2");
+        assert_eq!(go(2, None).unwrap(), "1");
+        assert_eq!(go(1, Some("0000003")).unwrap(), "3");
+        // Both others were given up.
+        for (live, commit) in [(3, None), (7, None), (3, Some("abc")), (3, Some(""))] {
+            let error = go(live, commit).unwrap_err().to_string();
+            assert!(error.contains("release 0.2.0, commit 0000002"), "{error}");
+        }
+        deployments.add(deployment(4));
+        assert_eq!(deployments.go_back(&versions(4), None).unwrap().commit, "0000003");
+    }
+
+    #[test]
+    fn a_function_that_a_deployment_did_not_have_is_no_difference() {
+        let mut deployments = Deployments::default();
+        deployments.add(deployment(1));
+        let mut live = versions(1);
+        live.0.insert("Added".to_owned(), "1".to_owned());
+        assert!(deployments.knows(&live) && !deployments.knows(&versions(2)));
+    }
+}

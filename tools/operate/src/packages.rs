@@ -1,0 +1,44 @@
+//! What `sam build` writes: a template, and a package for each function.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, ensure};
+
+use crate::{programs::sam, setting::Setting, stage::Stage, store::Settings};
+
+/// Given to `sam` explicitly: `samconfig.toml` could name another folder than the one that is stamped and deployed.
+const FOLDER: &str = ".aws-sam/build";
+
+/// The built template.
+pub(crate) const TEMPLATE: &str = ".aws-sam/build/template.yaml";
+
+/// Builds every function. The parameters decide for which processor.
+pub(crate) fn build(stage: &Stage, parameters: &[String], settings: &Settings) -> anyhow::Result<()> {
+    let build = ["build", "--config-env", &stage.to_string(), "--build-dir", FOLDER].map(str::to_owned);
+    sam([&build, parameters].concat())?;
+    stamp(Path::new(FOLDER), settings)
+}
+
+/// Writes the versions of the settings into each function's package. So a changed setting changes every package, and
+/// the deployment restarts every function: they read settings only at start-up.
+fn stamp(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let versions: BTreeMap<_, _> = Setting::OF_FUNCTIONS
+        .into_iter()
+        .filter_map(|setting| Some((setting.name(), settings.get(&setting)?.version)))
+        .collect();
+    let text = serde_json::to_string(&versions)?;
+    let mut stamped = 0;
+    for entry in fs::read_dir(folder)
+        .with_context(|| format!("cannot read {}, where `sam build` should have written", folder.display()))?
+    {
+        let package = entry?.path();
+        if package.join("bootstrap").is_file() {
+            fs::write(package.join("settings.json"), &text)
+                .with_context(|| format!("cannot write to {}", package.display()))?;
+            stamped += 1;
+        }
+    }
+    ensure!(stamped > 0, "`sam build` wrote no function to {}", folder.display());
+    println!("  {stamped} functions built");
+    Ok(())
+}
