@@ -29,7 +29,7 @@ fn blocks(page: &str, mark: &str) -> Vec<String> {
     blocks
 }
 
-/// Runs a script in a checkout, with a fake `sam`.
+/// Runs a script in a checkout.
 async fn run(checkout: &Checkout, script: &str, variables: &[(&str, &str)]) -> String {
     // Use the programs that are built already instead of cargo.
     let programs = format!("OPERATE={} RELEASE=", binary().display());
@@ -40,15 +40,20 @@ async fn run(checkout: &Checkout, script: &str, variables: &[(&str, &str)]) -> S
 
 #[tokio::test]
 async fn a_stage_is_created_updated_given_new_keys_and_removed_as_documented() {
-    let checkout = Checkout::create().await;
+    let checkout = Checkout::with_template().await;
     // Tokens of a second: the last one of the old key expires soon.
     let variables = [("ADDRESS", checkout.owner_url()), ("TOKEN_LIFETIME_SECONDS", "1")];
     let script = blocks("deploy.md", "sh test").concat();
     let script =
         script.replace("make rotate-keys STAGE=dev STEP=drop ", "sleep 1; make rotate-keys STAGE=dev STEP=drop ");
+    // A release to go back from.
+    let commit = "git add . && git -c user.name=Test -c user.email=test@example.com commit -qm Next";
+    let deploy = "make deploy STAGE=dev";
+    let script = script.replace("make rollback", &format!("date >code.txt && {commit} && {deploy} && make rollback"));
     let output = run(&checkout, &script, &variables).await;
     assert!(output.contains("would be applied") && output.contains("nothing to apply"), "{output}");
-    assert_eq!(output.matches("dev is released: ").count(), 7, "{output}");
+    assert_eq!(output.matches("dev is released: ").count(), 9, "{output}");
+    assert!(output.contains("dev goes back to release ") && output.contains("Deleted successfully"), "{output}");
     assert!(output.contains("/task-api/dev/jwt-signing-key removed"), "{output}");
     assert!(!output.contains("postgresql://"), "{output}");
 }

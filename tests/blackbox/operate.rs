@@ -20,6 +20,7 @@ use tests::{
     },
     operate::{Checkout, STAGE, smoke},
     server::{Settings, TestServer},
+    workspace::root,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -390,36 +391,45 @@ async fn a_release_runs_its_steps_in_order_and_can_be_repeated() {
     let checkout = Checkout::create().await;
     checkout.store_secrets().await;
 
+    let parameters = "--parameter-overrides Stage=\"dev\" \
+        AllowedOrigins=\"http://localhost:3000,http://127.0.0.1:9000\" LogLevel=\"DEBUG\" IgnoreAlarms=\"false\"";
+    let build = format!("build --config-env dev --build-dir .aws-sam/build {parameters}");
+    let deploy = |option: &str| {
+        let template = "--template-file .aws-sam/build/template.yaml";
+        let config = checkout.path("samconfig.toml").canonicalize().unwrap();
+        let options = format!("--config-env dev {template} {option} --no-fail-on-empty-changeset");
+        format!("deploy --config-file {} {options} {parameters}", config.display())
+    };
+    let looks = [build.clone(), deploy("--no-execute-changeset")];
     let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
     assert!(listed.contains("0001_create_users_and_tasks.sql would be applied"), "{listed}");
-    assert!(checkout.sam_log().is_empty(), "a dry run does not call sam");
+    assert_eq!(checkout.sam_log(), looks);
     let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
     let database = checkout.database.connect().await.unwrap();
-    assert!(column(&database, tables).await.unwrap().is_empty(), "nor change the database");
+    assert!(column(&database, tables).await.unwrap().is_empty(), "a dry run does not change the database");
 
-    let steps = [
-        "build --config-env dev --build-dir .aws-sam/build",
-        "deploy --config-env dev --template-file .aws-sam/build/template.yaml --no-confirm-changeset --no-fail-on-empty-changeset",
-        "list stack-outputs --output json --stack-name task-api-dev --region eu-central-1",
-    ];
+    let steps = [build, deploy("--no-confirm-changeset")];
     let output = checkout.run(&["deploy"], "", &[]).await.success();
     let order = [
-        "1/6 checks",
+        "1/7 checks",
+        "2/7 build",
+        "3/7 changes",
+        "0004_create_signin_failures.sql would be applied",
+        "4/7 migrations",
         "0004_create_signin_failures.sql applied",
-        "3/6 build",
-        "4/6 deploy",
+        "5/7 deploy",
         "the token is revoked",
-        "6/6 ",
+        "7/7 ",
     ];
     let places: Vec<_> =
         order.iter().map(|step| output.find(step).unwrap_or_else(|| panic!("{step} in {output}"))).collect();
     assert!(places.is_sorted(), "{output}");
-    assert_eq!(checkout.sam_log(), steps);
+    assert_eq!(checkout.sam_log(), [looks.clone(), steps.clone()].concat());
     assert!(column(&database, tables).await.unwrap().contains(&"tasks".to_owned()));
 
     let again = checkout.run(&["deploy"], "", &[]).await.success();
     assert!(again.contains("nothing to apply"), "{again}");
-    assert_eq!(checkout.sam_log(), [steps, steps].concat());
+    assert_eq!(checkout.sam_log(), [looks, steps.clone(), steps].concat());
 }
 
 #[tokio::test]
@@ -431,20 +441,20 @@ async fn a_failed_step_stops_a_release_which_can_be_repeated() {
     checkout.commit().await;
     let error = checkout.run(&["deploy"], "", &[]).await.failure();
     assert!(error.contains("9999_broken.sql failed and was rolled back"), "{error}");
-    assert!(checkout.sam_log().is_empty());
+    assert_eq!(checkout.sam_log().len(), 1);
 
     fs::remove_file(checkout.path("migrations/9999_broken.sql")).unwrap();
     checkout.commit().await;
     let error = checkout.run(&["deploy"], "", &[("SAM_FAILS", "build")]).await.failure();
     assert!(error.contains("`sam build --config-env dev"), "{error}");
-    assert_eq!(checkout.sam_log().len(), 1);
+    assert_eq!(checkout.sam_log().len(), 2);
     let error = checkout.run(&["deploy"], "", &[("SAM_FAILS", "deploy")]).await.failure();
-    assert!(error.contains("`sam deploy"), "{error}");
-    assert_eq!(checkout.sam_log().len(), 3);
+    assert!(error.contains("`sam deploy") && error.contains("ALARMS=ignore"), "{error}");
+    assert_eq!(checkout.sam_log().len(), 4);
     assert_eq!(checkout.parameter("released").await, "", "nothing was released");
 
     let error = checkout.run(&["deploy"], "", &[("API_URL", "http://127.0.0.1:9")]).await.failure();
-    assert!(error.contains("to roll back, deploy the previous release: health: "), "{error}");
+    assert!(error.contains("to go back, `make rollback STAGE=dev`: health: "), "{error}");
     checkout.run(&["deploy"], "", &[]).await.success();
 }
 
@@ -475,7 +485,7 @@ async fn a_contracting_migration_waits_until_its_release_has_been_live_for_the_g
     assert!(column(&database, since).await.is_err(), "it is not live");
 
     let output = checkout.run(&["deploy"], "", &[]).await.success();
-    let (_, last) = output.split_once("6/6 contracting migrations").unwrap();
+    let (_, last) = output.split_once("7/7 contracting migrations").unwrap();
     assert!(last.contains(&format!(" UTC, when release {RELEASE} has been live for 7 days")), "{last}");
     assert!(is_there().await);
     let first = column(&database, since).await.unwrap();
@@ -530,7 +540,7 @@ async fn the_operator_can_contract_with_the_deployment() {
     let listed = checkout.run(&["deploy", "--dry-run", "--contract"], "", &[]).await.success();
     assert!(listed.contains("9000_drop_title.sql would be applied"), "{listed}");
     let output = checkout.run(&["deploy", "--contract"], "", &[]).await.success();
-    let order = ["the token is revoked", "6/6 contracting migrations", "9000_drop_title.sql applied"];
+    let order = ["the token is revoked", "7/7 contracting migrations", "9000_drop_title.sql applied"];
     assert!(order.iter().map(|step| output.find(step)).is_sorted(), "{output}");
     assert_eq!(column(&database, IS_THERE).await.unwrap(), [""; 0]);
 }
@@ -633,11 +643,18 @@ async fn the_monitor_shows_every_table_and_what_to_look_for() {
     user.task("x").await;
     let database = connect_to_stack().await;
     database.batch_execute("SELECT pg_sleep(0.15) AS a_slow_statement").await.unwrap();
-    let output = tokio::process::Command::new(tests::operate::binary()).arg("monitor").env_remove("STAGE").output();
+    let mut monitor = tokio::process::Command::new(tests::operate::binary());
+    let output = monitor.arg("monitor").env_remove("STAGE").current_dir(root()).output();
     let shown = Output::from(output.await.unwrap()).success();
-    for part in
-        ["max_connections", "mean_ms", "idx_tasks_user_id_created_at", "dead_pct", "Look for: ", "signin_failures"]
-    {
+    for part in [
+        "max_connections",
+        "mean_ms",
+        "idx_tasks_user_id_created_at",
+        "dead_pct",
+        "Look for: ",
+        "signin_failures",
+        "0020_drop_completed.sql: waiting until release ",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     assert!(!shown.contains("not available"), "{shown}");

@@ -17,7 +17,7 @@ use crate::{
     command::Output,
     database::{TestDatabase, ca_file, migrations, program},
     server::Settings,
-    store::ParameterStore,
+    store::{ParameterStore, python_beside},
     workspace::root,
 };
 
@@ -26,15 +26,26 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub const STAGE: &str = "dev";
 
-/// A `sam` that builds and deploys nothing: it logs its arguments, and lists the API as the stack's output.
+/// A `sam` that builds nothing, and deploys a stack with no more than the API as its output.
 const SAM: &str = r#"#!/bin/sh
 printf '%s\n' "$*" >>"$SAM_LOG"
 [ "$1" != "$SAM_FAILS" ] || exit 1
-case $1 in
-    build) mkdir -p .aws-sam/build/Health && : >.aws-sam/build/Health/bootstrap ;;
-    list) printf '[{"OutputKey": "Url", "OutputValue": "%s"}]' "$API_URL" ;;
+call() {
+    curl --silent --fail "$AWS_ENDPOINT_URL" --data StackName=task-api-dev --data-urlencode "$@" \
+        --header "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/$AWS_REGION/cloudformation/aws4_request"
+}
+case "$*" in
+    build*) mkdir -p .aws-sam/build/Health && : >.aws-sam/build/Health/bootstrap ;;
+    *--no-execute-changeset*) ;;
+    deploy*)
+        stack="{\"Resources\": {\"Topic\": {\"Type\": \"AWS::SNS::Topic\"}}, \"Outputs\": {\"Url\": {\"Value\": \"$API_URL\"}}}"
+        call "TemplateBody=$stack" --data Action=CreateStack || call "TemplateBody=$stack" --data Action=UpdateStack
+        ;;
 esac
 "#;
+
+/// The real `sam`, as far as a test can go.
+const REAL_SAM: &str = "tests/support/aws/sam.py";
 
 /// A clean checkout of what is not compiled, with a stage to deploy.
 #[derive(Debug)]
@@ -45,9 +56,22 @@ pub struct Checkout {
 }
 
 impl Checkout {
-    /// With nothing stored and nothing migrated yet.
+    /// With nothing stored and nothing migrated yet, and a `sam` that is only a stand-in.
     pub async fn create() -> Self {
-        let (store, database) = tokio::join!(ParameterStore::start(), TestDatabase::create());
+        Self::create_with(SAM, |samconfig| samconfig).await
+    }
+
+    /// As [`Checkout::create`], with the project's template and the real `sam`.
+    pub async fn with_template() -> Self {
+        let sam =
+            format!("#!/bin/sh\nexec {} {} \"$@\"\n", python_beside("SAM").display(), root().join(REAL_SAM).display());
+        // moto does not have all of the stack that `sam` makes for its bucket.
+        let bucket = |samconfig: String| samconfig.replace("resolve_s3 = true", "s3_bucket = \"task-api-packages\"");
+        Self::create_with(&sam, bucket).await
+    }
+
+    async fn create_with(sam: &str, samconfig: impl Fn(String) -> String) -> Self {
+        let (store, database) = tokio::join!(ParameterStore::with_cloudformation(), TestDatabase::create());
         let mut database = database.expect("a database");
         database.create_owner("of the owner").await.expect("an owner");
         let checkout = Self { folder: TempDir::new().expect("a folder"), store, database };
@@ -55,11 +79,13 @@ impl Checkout {
             let text = fs::read_to_string(file.path()).expect("a migration");
             checkout.write(&format!("migrations/{}", file.file_name().display()), &text);
         }
-        for file in ["samconfig.toml", "Makefile"] {
-            checkout.write(file, &fs::read_to_string(root().join(file)).expect("a file of the project"));
+        let read = |file: &str| fs::read_to_string(root().join(file)).expect("a file of the project");
+        for file in ["template.yaml", "Makefile"] {
+            checkout.write(file, &read(file));
         }
+        checkout.write("samconfig.toml", &samconfig(read("samconfig.toml")));
         checkout.write(".gitignore", "/.aws-sam/\n/bin/\n/sam.log\n");
-        checkout.write("bin/sam", SAM);
+        checkout.write("bin/sam", sam);
         fs::set_permissions(checkout.path("bin/sam"), Permissions::from_mode(0o755)).expect("an executable");
         checkout.git(&["init", "--quiet"]).await;
         checkout.commit().await;

@@ -1,6 +1,11 @@
-//! AWS's Parameter Store and its SES, emulated by moto.
+//! AWS's Parameter Store, SES, CloudFormation and Lambda, emulated by moto.
 
-use std::{net::Ipv4Addr, process::Command};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -13,7 +18,7 @@ use crate::{
     mail::Mail,
     server::Settings,
     service::{Service, free_port},
-    workspace::variable,
+    workspace::{root, variable},
 };
 
 /// A store, empty at first; it ends when this is dropped.
@@ -26,8 +31,18 @@ pub struct ParameterStore {
 
 impl ParameterStore {
     pub async fn start() -> Self {
+        Self::run(Command::new(variable("MOTO")))
+    }
+
+    /// With a CloudFormation that can make and update the project's stack.
+    pub async fn with_cloudformation() -> Self {
+        let mut server = Command::new(python_beside("MOTO"));
+        server.arg(root().join("tests/support/aws/server.py"));
+        Self::run(server)
+    }
+
+    fn run(mut moto: Command) -> Self {
         let port = free_port();
-        let mut moto = Command::new(variable("MOTO"));
         moto.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         let service = Service::start(TempDir::new().expect("a folder"), port, &mut moto);
         Self { service, endpoint: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() }
@@ -37,6 +52,11 @@ impl ParameterStore {
     pub async fn put(&self, name: &str, value: &str) {
         let parameter = json!({"Name": name, "Value": value, "Type": "SecureString", "Overwrite": true});
         self.call("PutParameter", &parameter).await;
+    }
+
+    /// Removes a parameter.
+    pub async fn remove(&self, name: &str) {
+        self.call("DeleteParameter", &json!({"Name": name})).await;
     }
 
     /// A parameter's decrypted value and its type.
@@ -87,6 +107,30 @@ impl ParameterStore {
         mails.map(|mail| Mail::parse(mail["raw_data"].as_str().expect("a mail").as_bytes())).collect()
     }
 
+    /// An answer of CloudFormation, in XML.
+    pub async fn cloudformation(&self, action: &str, stack: &str) -> String {
+        let call = self.http.post(&self.endpoint).header("authorization", authorization("cloudformation"));
+        let call = call.header("content-type", "application/x-www-form-urlencoded");
+        let response = call.body(format!("Action={action}&StackName={stack}")).send().await.expect("an answer");
+        response.text().await.expect("XML")
+    }
+
+    /// The functions, and the version of each that its alias `live` has.
+    pub async fn live_versions(&self) -> BTreeMap<String, String> {
+        let get = async |path: &str| -> Value {
+            let call = self.http.get(format!("{}/2015-03-31/functions/{path}", self.endpoint));
+            let response = call.header("authorization", authorization("lambda")).send().await.expect("an answer");
+            response.json().await.expect("JSON")
+        };
+        let mut versions = BTreeMap::new();
+        for function in get("").await["Functions"].as_array().expect("functions") {
+            let name = function["FunctionName"].as_str().expect("a name");
+            let alias = get(&format!("{name}/aliases/live")).await;
+            versions.insert(name.to_owned(), alias["FunctionVersion"].as_str().expect("a version").to_owned());
+        }
+        versions
+    }
+
     /// How many calls there have been, by anyone.
     pub fn calls(&self) -> usize {
         self.service.output().matches("\"POST / HTTP/1.1\"").count()
@@ -124,6 +168,11 @@ impl ParameterStore {
         assert!(response.status().is_success(), "{action}: {}", response.status());
         response.json().await.expect("JSON")
     }
+}
+
+/// The Python that runs the program in this variable.
+pub(crate) fn python_beside(variable_name: &str) -> PathBuf {
+    Path::new(&variable(variable_name)).with_file_name("python")
 }
 
 /// Not verified; moto takes the service's name from it.
