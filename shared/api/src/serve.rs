@@ -13,7 +13,13 @@ use lambda_http::{
     lambda_runtime, service_fn,
 };
 
-use crate::{Error, Problem, Request, Response, State, event::Event, log};
+use crate::{Error, Problem, Request, Response, State, event::Event, log, parameter_store};
+
+/// The time budget of a start, less than the 10 s after which Lambda ends it.
+const START_BUDGET: Duration = Duration::from_secs(9);
+
+// Time to connect is left when the settings take their longest.
+const _: () = assert!(START_BUDGET.as_millis() > parameter_store::TIMEOUT.as_millis());
 
 /// The time budget of a request: shorter than the function's timeout, which is shorter than the gateway's 30 s, and long
 /// enough for a restart of the database.
@@ -50,7 +56,8 @@ where
     H: for<'a> Handler<'a, S>,
 {
     log::start()?;
-    let state = Arc::new(S::start().await?);
+    let (state, _) = db::with_deadline(Instant::now() + START_BUDGET, S::start()).await;
+    let state = Arc::new(state?);
     let service = service_fn(move |invocation: LambdaEvent<Event>| {
         let state = Arc::clone(&state);
         async move {
