@@ -46,3 +46,4 @@ mod users;
 mod waits;
 mod web;
 mod wire;
+mod workflows;
