@@ -28,6 +28,7 @@ mod paging;
 mod password_resets;
 mod passwords;
 mod pooler;
+mod pre_traffic;
 mod proxy;
 mod races;
 mod readme;

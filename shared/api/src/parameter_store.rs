@@ -13,7 +13,7 @@ use aws_sdk_ssm::{
     error::BoxError,
 };
 
-use crate::Error;
+use crate::{Error, error::sources};
 
 /// The timeout for the call, retries included.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(8);
@@ -70,10 +70,4 @@ impl Intercept for LogFailures {
         }
         Ok(())
     }
-}
-
-/// The sources of an error. They hold the service's answer, the address and the parameter's name, but no value.
-fn sources(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

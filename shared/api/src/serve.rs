@@ -1,5 +1,6 @@
 use std::{
     convert::Infallible,
+    fmt,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -12,6 +13,7 @@ use lambda_http::{
     http::header::{Entry, SET_COOKIE},
     lambda_runtime, service_fn,
 };
+use serde::Deserialize;
 
 use crate::{
     Error, Problem, Request, Response, State,
@@ -71,6 +73,26 @@ where
         }
     });
     lambda_runtime::run_concurrent(service).await.map_err(|error| Error::Runtime(error.to_string()))
+}
+
+/// Starts a function that another service than the gateway calls, and hands it events until Lambda shuts it down. When
+/// `handle` fails, the invocation does.
+///
+/// # Errors
+/// A setting of the log that is invalid, or the end of the Lambda runtime.
+pub async fn listen<E, H, A, F>(handle: H) -> Result<(), Error>
+where
+    E: for<'de> Deserialize<'de>,
+    H: Fn(E) -> A,
+    A: Future<Output = Result<(), F>>,
+    F: fmt::Display,
+{
+    log::start()?;
+    let service = service_fn(|LambdaEvent { payload, context, .. }: LambdaEvent<E>| {
+        let handled = Invocation::new(&context.request_id, &context).scope(handle(payload));
+        async { handled.await.map_err(|error| error.to_string()) }
+    });
+    lambda_runtime::run(service).await.map_err(|error| Error::Runtime(error.to_string()))
 }
 
 /// Serves one event without the Lambda runtime, for tests. Event and answer are JSON.

@@ -37,7 +37,9 @@ impl Template {
     }
 
     fn parse(json: Value) -> Result<Self> {
-        let functions = resources(&json, "AWS::Serverless::Function").map(|(logical_id, resource)| {
+        let on_routes = resources(&json, "AWS::Serverless::Function")
+            .filter(|(_, resource)| resource["Properties"]["Events"].is_object());
+        let functions = on_routes.map(|(logical_id, resource)| {
             let mut properties = json["Globals"]["Function"].clone();
             merge(&mut properties, &resource["Properties"]);
             let parse = || {
@@ -62,6 +64,7 @@ impl Template {
         resources(&self.json, kind).map(|(logical_id, resource)| (logical_id, &resource["Properties"]))
     }
 
+    /// The functions of the API: those with events.
     pub fn functions(&self) -> &[Function] {
         &self.functions
     }
