@@ -11,7 +11,7 @@ use tests::{
 };
 
 /// The code blocks of a page with this info string.
-fn blocks(page: &str, mark: &str) -> Vec<String> {
+pub(crate) fn blocks(page: &str, mark: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join("docs").join(page)).unwrap();
     let mut blocks = Vec::new();
     let mut inside = false;
@@ -30,7 +30,7 @@ fn blocks(page: &str, mark: &str) -> Vec<String> {
 }
 
 /// Runs a script in a checkout.
-async fn run(checkout: &Checkout, script: &str, variables: &[(&str, &str)]) -> String {
+pub(crate) async fn run(checkout: &Checkout, script: &str, variables: &[(&str, &str)]) -> String {
     // Use the programs that are built already instead of cargo.
     let programs = format!("OPERATE={} RELEASE=", binary().display());
     let mut bash = checkout.command("bash".as_ref());

@@ -1,11 +1,15 @@
 //! What the log contains, and what it never contains.
 
+use std::{collections::BTreeSet, fs};
+
 use reqwest::{Method, header::AUTHORIZATION};
 use serde_json::{Value, json};
 use tests::{
     api::{Api, PASSWORD, User, reply, task_path},
     mail::Mailbox,
     server::{Settings, TestServer, request_lines},
+    store::ParameterStore,
+    workspace::root,
 };
 
 use crate::{
@@ -110,6 +114,9 @@ async fn every_request_has_one_line_with_its_outcome() {
             ("timestamp", line["timestamp"].is_string()),
             ("level", line["level"] == "INFO"),
             ("request_id", line["request_id"].is_string()),
+            ("function_request_id", line["function_request_id"].is_string()),
+            ("function_version", line["function_version"].is_string()),
+            ("xray_trace_id", line["xray_trace_id"].is_string()),
             ("status", line["status"].is_u64()),
             ("duration_ms", line["duration_ms"].as_f64() >= line["database_ms"].as_f64()),
             ("database_ms", line["database_ms"].is_f64()),
@@ -127,6 +134,84 @@ async fn every_request_has_one_line_with_its_outcome() {
     assert!(lines[3]["user"].is_null(), "no user before the token is verified");
     assert_eq!((&lines[3]["attempts"], &lines[3]["status"]), (&json!(0), &json!(401)));
     assert_eq!(lines[3]["request_id"], forged.body["request_id"], "the id that the client sees");
+    let functions: Vec<_> = lines.iter().map(|line| line["function_name"].as_str().unwrap()).collect();
+    assert_eq!(functions, ["task-create", "task-get", "task-get", "task-get"]);
+    for id in ["request_id", "function_request_id", "xray_trace_id"] {
+        let ids: BTreeSet<_> = lines.iter().map(|line| line[id].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), lines.len(), "{id} of {lines:#?}");
+    }
+    assert_ne!(lines[0]["request_id"], lines[0]["function_request_id"]);
+}
+
+#[tokio::test]
+async fn the_lines_of_a_request_have_its_ids() {
+    let (relay, settings) = Settings::shared().with_relay().await;
+    let server = TestServer::start(&settings);
+    let user = server.user().await;
+    user.get("").await.expect(200);
+    relay.refuse(true);
+    relay.cut();
+    let refused = user.get("").await.expect(503);
+
+    let ids = ["request_id", "function_request_id", "xray_trace_id", "function_name", "function_version"];
+    let ids_of = |line: &Value| ids.map(|id| line[id].clone());
+    let whole = server.requests().pop().unwrap();
+    assert_eq!(whole["request_id"], refused.body["request_id"]);
+    let attempts = lines_with(&server, "the database was not reached");
+    assert!(attempts.len() > 1, "{whole}");
+    for attempt in attempts {
+        assert_eq!(ids_of(&attempt), ids_of(&whole));
+        assert_eq!((&attempt["level"], attempt["cause"].is_string()), (&json!("WARN"), true), "{attempt}");
+    }
+}
+
+#[tokio::test]
+async fn a_requests_line_tells_the_time_spent_on_hashing_and_on_the_settings() {
+    let store = ParameterStore::start().await;
+    let settings = store.move_settings(&Settings::shared(), &["DATABASE_URL"]).await;
+    let server = TestServer::start(&settings);
+    let user = server.user().await;
+    for _ in 0..2 {
+        server.api.sign_in(&user.email, PASSWORD).await.expect(200);
+    }
+    user.get("").await.expect(200);
+
+    let lines = server.requests();
+    let times = |name: &str| lines.iter().map(|line| line[name].as_f64()).collect::<Vec<_>>();
+    let (whole, hashing, settings) = (times("duration_ms"), times("hashing_ms"), times("settings_ms"));
+    assert!(hashing[..2].iter().zip(&whole).all(|(part, whole)| part.is_some() && part < whole), "{lines:#?}");
+    assert_eq!(hashing[2], None, "user-get hashes nothing");
+    let settings: Vec<_> = settings.into_iter().map(|time| time.is_some_and(|time| time > 0.0)).collect();
+    assert_eq!(settings, [true, false, true], "only a function that starts reads them: {lines:#?}");
+}
+
+/// The lines with this message.
+fn lines_with(server: &TestServer, message: &str) -> Vec<Value> {
+    let lines = server.output();
+    let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["message"] == message).collect()
+}
+
+/// The rows `| `field` | …` of the table in docs/operations.md.
+#[tokio::test]
+async fn the_fields_of_a_requests_line_are_documented() {
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let (_, section) = page.split_once("## The log").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | "));
+    let documented: BTreeSet<_> = rows.flat_map(|(names, _)| names.split('`').step_by(2)).map(str::to_owned).collect();
+
+    let (relay, settings) = Settings::shared().with_relay().await;
+    let store = ParameterStore::start().await;
+    let server = TestServer::start(&store.move_settings(&settings, &["DATABASE_URL"]).await);
+    let user = server.user().await;
+    server.api.sign_in(&user.email, "wrong password").await.expect(401);
+    relay.refuse(true);
+    relay.cut();
+    user.get("").await.expect(503);
+    let lines = server.requests();
+    let written = lines.iter().flat_map(|line| line.as_object().unwrap().keys().cloned());
+    assert_eq!(written.collect::<BTreeSet<_>>(), documented);
 }
 
 /// The names and values of the metrics in a line, in CloudWatch's embedded metric format.

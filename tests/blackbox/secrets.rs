@@ -42,6 +42,13 @@ async fn a_throttled_call_is_retried() {
     let server = TestServer::start(&settings.with("AWS_ENDPOINT_URL_SSM", &store.throttled(3).await));
     get(&server, "/health").await.expect(200);
     assert_eq!(store.calls() - before, 1);
+    let log = server.output();
+    let throttled: Vec<_> = log.lines().filter(|line| line.contains("the Parameter Store was not read")).collect();
+    assert_eq!(throttled.len(), 3, "{log}");
+    assert!(
+        throttled.iter().all(|line| line.contains("ThrottlingException") && line.contains("health")),
+        "{throttled:#?}"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `template.yaml`, as the local gateway reads it.
 
-pub use gateway::template::{Function, Template};
+pub use gateway::template::{Function, Template, yaml};
 
 use crate::workspace::{Route, root};
 

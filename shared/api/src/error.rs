@@ -25,3 +25,10 @@ impl fmt::Debug for Error {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// The sources of an error, for the log. Those of a call of AWS hold the service's answer, the address and names, but no
+/// value of a parameter.
+pub fn sources(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -49,7 +49,7 @@ mod task_query;
 
 pub use account_fields::{AccountChanges, NewAccount};
 pub use code::Code;
-pub use error::Error;
+pub use error::{Error, sources};
 pub use etag::{EntityTag, EntityTags, unless_known, with_etag};
 pub use fields::{Field, Fields, nullable, optional, required};
 pub use files::{File, Files};
@@ -59,7 +59,7 @@ pub use problem::{FieldError, Problem};
 pub use request::Request;
 pub use response::{Response, accepted, created, no_content, ok, with_max_age, with_next_link};
 pub use security_event::SecurityEvent;
-pub use serve::{BUDGET, Handler, invoke, serve};
+pub use serve::{BUDGET, Handler, invoke, listen, serve};
 pub use session::{Keeping, session, without_cookie};
 pub use setting::{COMMON_SETTINGS, MAIL_FOLDER, MAIL_FROM, MAIL_SETTINGS, PAGE_URL, Setting};
 pub use settings::Settings;

@@ -1,3 +1,6 @@
+mod json;
+mod origin;
+
 use std::{
     io::{self, Write},
     panic,
@@ -13,6 +16,8 @@ use lambda_http::http::StatusCode;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+pub(crate) use self::origin::Invocation;
+use self::{json::Json, origin::Origin};
 use crate::{
     Code, Error, Problem, Request, SecurityEvent,
     metrics::Metrics,
@@ -23,9 +28,17 @@ use crate::{
 /// The stage whose metrics are written; unset, none are.
 static STAGE: OnceLock<String> = OnceLock::new();
 
+/// How long the Parameter Store took when the function started; unset without a call to it.
+static SETTINGS_TIME: OnceLock<Duration> = OnceLock::new();
+
 /// The stage that the function belongs to.
 pub(crate) fn stage() -> Option<&'static str> {
     STAGE.get().map(String::as_str)
+}
+
+/// Records how long the settings took to fetch. Only the first time counts: later ones are renewals.
+pub(crate) fn record_settings(time: Duration) {
+    SETTINGS_TIME.get_or_init(|| time);
 }
 
 /// Writes JSON lines to standard output, at `AWS_LAMBDA_LOG_LEVEL` (default `info`). Other crates only log warnings: at
@@ -34,19 +47,12 @@ pub(crate) fn start() -> Result<(), Error> {
     if let Some(stage) = STAGE_SETTING.variable()? {
         STAGE.get_or_init(|| stage);
     }
+    origin::start()?;
     let level = AWS_LAMBDA_LOG_LEVEL.variable()?.unwrap_or_default().to_lowercase();
     let level = if ["error", "warn", "debug", "trace"].contains(&level.as_str()) { level } else { "info".to_owned() };
     let filter = EnvFilter::new(format!("warn,api={level},db={level},auth={level}"));
     // Fails when a test has installed a subscriber before.
-    let _ = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_target(false)
-        .with_env_filter(filter)
-        .with_writer(std::io::stdout)
-        .try_init();
+    let _ = tracing_subscriber::fmt().event_format(Json).with_env_filter(filter).with_writer(io::stdout).try_init();
     // Without the message, which may quote the data being handled.
     panic::set_hook(Box::new(|info| {
         tracing::error!(location = info.location().map(ToString::to_string), "panic");
@@ -60,13 +66,18 @@ struct Line<'a> {
     timestamp: Timestamp,
     level: &'static str,
     message: &'static str,
-    request_id: &'a str,
+    #[serde(flatten)]
+    origin: Origin,
     route: &'a str,
     status: u16,
     duration_ms: f64,
     database_ms: f64,
     attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hashing_ms: Option<f64>,
     cold_start: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,14 +90,16 @@ struct Line<'a> {
     metrics: Option<Metrics<'a>>,
 }
 
-pub(crate) fn request(
-    request: &Request,
-    status: StatusCode,
-    problem: Option<&Problem>,
-    duration: Duration,
-    database: db::Usage,
-) {
+/// What a request took.
+pub(crate) struct Times {
+    pub(crate) whole: Duration,
+    pub(crate) database: db::Usage,
+    pub(crate) hashing: Duration,
+}
+
+pub(crate) fn request(request: &Request, status: StatusCode, problem: Option<&Problem>, times: &Times) {
     static WARM: AtomicBool = AtomicBool::new(false);
+    let cold_start = !WARM.swap(true, Ordering::Relaxed);
     let event = request.security_event().or(problem.and_then(SecurityEvent::of));
     let now = Timestamp::from(SystemTime::now());
     let (user, cause) = match problem {
@@ -99,18 +112,20 @@ pub(crate) fn request(
         timestamp: now,
         level: if status.is_server_error() { "ERROR" } else { "INFO" },
         message: "request",
-        request_id: &request.id,
+        origin: Origin::current(),
         route: &request.route,
         status: status.as_u16(),
-        duration_ms: millis(duration),
-        database_ms: millis(database.time),
-        attempts: database.attempts,
-        cold_start: !WARM.swap(true, Ordering::Relaxed),
+        duration_ms: millis(times.whole),
+        database_ms: millis(times.database.time),
+        attempts: times.database.attempts,
+        hashing_ms: Some(times.hashing).filter(|time| !time.is_zero()).map(millis),
+        cold_start,
+        settings_ms: SETTINGS_TIME.get().filter(|_| cold_start).copied().map(millis),
         user: request.user().or(user),
         security_event: event.map(SecurityEvent::name),
         problem: problem.map(Problem::code),
         cause,
-        metrics: stage().map(|stage| Metrics::new(stage, now, event, problem, database)),
+        metrics: stage().map(|stage| Metrics::new(stage, now, event, problem, times.database)),
     };
     // A request does not fail because its line cannot be written.
     let _ = serde_json::to_string(&line).map(|line| writeln!(io::stdout(), "{line}"));

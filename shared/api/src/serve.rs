@@ -1,5 +1,6 @@
 use std::{
     convert::Infallible,
+    fmt,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -7,13 +8,25 @@ use std::{
 
 use futures_util::FutureExt;
 use lambda_http::{
-    Body, LambdaEvent,
+    Body, Context, LambdaEvent,
     aws_lambda_events::apigw::ApiGatewayV2httpResponse,
     http::header::{Entry, SET_COOKIE},
     lambda_runtime, service_fn,
 };
+use serde::Deserialize;
 
-use crate::{Error, Problem, Request, Response, State, event::Event, log};
+use crate::{
+    Error, Problem, Request, Response, State,
+    event::Event,
+    log::{self, Invocation, Times},
+    parameter_store,
+};
+
+/// The time budget of a start, less than the 10 s after which Lambda ends it.
+const START_BUDGET: Duration = Duration::from_secs(9);
+
+// Time to connect is left when the settings take their longest.
+const _: () = assert!(START_BUDGET.as_millis() > parameter_store::TIMEOUT.as_millis());
 
 /// The time budget of a request: shorter than the function's timeout, which is shorter than the gateway's 30 s, and long
 /// enough for a restart of the database.
@@ -50,15 +63,36 @@ where
     H: for<'a> Handler<'a, S>,
 {
     log::start()?;
-    let state = Arc::new(S::start().await?);
+    let (state, _) = db::with_deadline(Instant::now() + START_BUDGET, S::start()).await;
+    let state = Arc::new(state?);
     let service = service_fn(move |invocation: LambdaEvent<Event>| {
         let state = Arc::clone(&state);
         async move {
             let LambdaEvent { payload, context, .. } = invocation;
-            Ok::<_, Infallible>(answer(&*state, handle, payload, &context.request_id, budget(context.deadline)).await)
+            Ok::<_, Infallible>(answer(&*state, handle, payload, &context).await)
         }
     });
     lambda_runtime::run_concurrent(service).await.map_err(|error| Error::Runtime(error.to_string()))
+}
+
+/// Starts a function that another service than the gateway calls, and hands it events until Lambda shuts it down. When
+/// `handle` fails, the invocation does.
+///
+/// # Errors
+/// A setting of the log that is invalid, or the end of the Lambda runtime.
+pub async fn listen<E, H, A, F>(handle: H) -> Result<(), Error>
+where
+    E: for<'de> Deserialize<'de>,
+    H: Fn(E) -> A,
+    A: Future<Output = Result<(), F>>,
+    F: fmt::Display,
+{
+    log::start()?;
+    let service = service_fn(|LambdaEvent { payload, context, .. }: LambdaEvent<E>| {
+        let handled = Invocation::new(&context.request_id, &context).scope(handle(payload));
+        async { handled.await.map_err(|error| error.to_string()) }
+    });
+    lambda_runtime::run(service).await.map_err(|error| Error::Runtime(error.to_string()))
 }
 
 /// Serves one event without the Lambda runtime, for tests. Event and answer are JSON.
@@ -71,16 +105,18 @@ where
     H: for<'a> Handler<'a, S>,
 {
     let event = serde_json::from_slice(event)?;
-    serde_json::to_vec(&answer(state, handle, event, "none", BUDGET).await)
+    serde_json::to_vec(&answer(state, handle, event, &Context::default()).await)
 }
 
-async fn answer<S, H>(state: &S, handle: H, event: Event, id: &str, budget: Duration) -> ApiGatewayV2httpResponse
+async fn answer<S, H>(state: &S, handle: H, event: Event, context: &Context) -> ApiGatewayV2httpResponse
 where
     S: Sync,
     H: for<'a> Handler<'a, S>,
 {
-    let deadline = Instant::now() + budget;
-    to_gateway_response(respond(state, &Request::new(event, id), handle, deadline).await)
+    let deadline = Instant::now() + budget(context.deadline);
+    let request = Request::new(event, &context.request_id);
+    let invocation = Invocation::new(&request.id, context);
+    to_gateway_response(invocation.scope(respond(state, &request, handle, deadline)).await)
 }
 
 async fn respond<S, H>(state: &S, request: &Request, handle: H, deadline: Instant) -> Response
@@ -90,18 +126,19 @@ where
 {
     let started = Instant::now();
     let handled = AssertUnwindSafe(async { handle(state, request).await }).catch_unwind();
-    let (outcome, usage) = db::with_deadline(deadline, handled).await;
+    let ((outcome, database), hashing) = auth::time_hashing(db::with_deadline(deadline, handled)).await;
     let (response, problem) = match outcome.unwrap_or_else(|_| Err(Problem::Internal("panic".to_owned()))) {
         Ok(response) => (response, None),
         Err(problem) => (problem.respond(&request.id), Some(problem)),
     };
-    log::request(request, response.status(), problem.as_ref(), started.elapsed(), usage);
+    let times = Times { whole: started.elapsed(), database, hashing };
+    log::request(request, response.status(), problem.as_ref(), &times);
     response
 }
 
 /// A request's budget. `deadline` is Lambda's, in milliseconds since 1970.
 ///
-/// A deadline in the past is ignored: `cargo lambda watch` sends the same one with every request.
+/// A deadline in the past is ignored: `cargo lambda watch` sends the same one with every request, tests send none.
 fn budget(deadline: u64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     match Duration::from_millis(deadline).checked_sub(now) {

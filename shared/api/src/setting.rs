@@ -29,10 +29,13 @@ pub const PAGE_URL: Setting = Setting::optional("PAGE_URL");
 /// The settings that a function with mail reads beside those of its other state.
 pub const MAIL_SETTINGS: [Setting; 3] = [MAIL_FROM, MAIL_FOLDER, PAGE_URL];
 
+pub(crate) const AWS_LAMBDA_FUNCTION_NAME: Setting = Setting::optional("AWS_LAMBDA_FUNCTION_NAME");
+pub(crate) const AWS_LAMBDA_FUNCTION_VERSION: Setting = Setting::optional("AWS_LAMBDA_FUNCTION_VERSION");
 pub(crate) const AWS_LAMBDA_LOG_LEVEL: Setting = Setting::optional("AWS_LAMBDA_LOG_LEVEL");
 pub(crate) const STAGE: Setting = Setting::optional("STAGE");
 /// The settings that every function reads for its log.
-pub const COMMON_SETTINGS: [Setting; 2] = [AWS_LAMBDA_LOG_LEVEL, STAGE];
+pub const COMMON_SETTINGS: [Setting; 4] =
+    [AWS_LAMBDA_FUNCTION_NAME, AWS_LAMBDA_FUNCTION_VERSION, AWS_LAMBDA_LOG_LEVEL, STAGE];
 
 impl Setting {
     const fn secret(name: &'static str) -> Self {

@@ -1,7 +1,7 @@
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{collections::HashMap, fmt, str::FromStr, time::Instant};
 
 use crate::{
-    Error,
+    Error, log,
     parameter_store::fetch,
     setting::{Setting, non_empty},
 };
@@ -27,7 +27,9 @@ impl Settings {
             return Err(Error::Missing(missing));
         }
         if !stored.is_empty() {
+            let started = Instant::now();
             let mut fetched = fetch(stored.iter().map(|(_, parameter)| parameter.clone()).collect()).await?;
+            log::record_settings(started.elapsed());
             for (setting, parameter) in stored {
                 let text = fetched.remove(&parameter).ok_or_else(|| {
                     setting.invalid(format!("cannot be read: the Parameter Store has no parameter {parameter:?}"))

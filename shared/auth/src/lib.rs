@@ -12,7 +12,7 @@ mod refresh;
 mod token;
 
 pub use key::{InvalidKey, PublicKey, PublicKeys, SigningKey};
-pub use password::{hash_password, verify_password};
+pub use password::{hash_password, time_hashing, verify_password};
 pub use policy::{InvalidLifetime, TokenLifetime, TokenPolicy};
 pub use refresh::{Nonce, RefreshToken};
 pub use token::{Caller, Grant, InvalidToken, Proof, Signer, Token, Verifier};

@@ -1,3 +1,8 @@
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
+
 use domain::{NewPassword, Password, PasswordAttempt, PasswordHash};
 
 /// 2^12 rounds.
@@ -6,6 +11,15 @@ const COST: u32 = 12;
 /// A hash of cost [`COST`] to verify against when there is no account, or when no account can have the password: such
 /// attempts take as long as any other, and always fail.
 const DUMMY_HASH: &str = "$2b$12$C6UzMDM.H6dfI/f/IKcEeO7ZPZ8Rgrj0y8MP.lHqOTzGDDyBXpVVm";
+
+tokio::task_local! {
+    static HASHING: Cell<Duration>;
+}
+
+/// Runs a request's work; also returns how long it has waited for hashes.
+pub async fn time_hashing<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    HASHING.scope(Cell::default(), async { (work.await, HASHING.with(Cell::get)) }).await
+}
 
 /// Hashes a new password: 0.3 s of work, off the async threads.
 pub async fn hash_password(password: NewPassword) -> PasswordHash {
@@ -29,7 +43,11 @@ pub async fn verify_password(attempt: PasswordAttempt, hash: Option<PasswordHash
 }
 
 async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    let started = Instant::now();
+    let outcome = tokio::task::spawn_blocking(work).await;
+    // Fails where nobody asks for the time.
+    let _ = HASHING.try_with(|time| time.set(time.get() + started.elapsed()));
+    match outcome {
         Ok(value) => value,
         // Becomes a panic of the request, which is answered with a 500.
         Err(error) => std::panic::resume_unwind(error.into_panic()),

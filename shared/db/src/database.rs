@@ -6,7 +6,7 @@ use std::{
 
 use tokio::{
     sync::Mutex,
-    time::{sleep_until, timeout, timeout_at},
+    time::{sleep_until, timeout_at},
 };
 use tokio_postgres::{
     Row,
@@ -66,14 +66,15 @@ enum Outcome {
 }
 
 impl Database {
-    /// Opens the connection. A failure to connect is only logged: each request tries again.
+    /// Opens the connection, before the deadline. A failure to connect is only logged: each request tries again.
     ///
     /// `renew` is called when the database refuses the password.
     pub async fn open(config: Config, renew: Option<Renew>) -> Self {
         let state = ConnectionState { config, renewed: None, connection: None };
         let database = Self { state: Mutex::new(state), renew, breaker: CircuitBreaker::default() };
         let started = Instant::now();
-        let cause = match timeout(CONNECT_TIMEOUT, database.connection()).await {
+        let deadline = Attempts::start().deadline().min(started + CONNECT_TIMEOUT);
+        let cause = match timeout_at(deadline.into(), database.connection()).await {
             Ok(Ok(_)) => return database,
             Ok(Err(error)) => cause_of_no_connection(&error),
             Err(_elapsed) => timeout_message("while connecting", started),

@@ -18,8 +18,8 @@ pub const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// The time for a statement to reach the server. A write that starts later does nothing.
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The budget outside of a request, at start-up.
-const STARTUP_BUDGET: Duration = Duration::from_secs(3);
+/// The budget of what has no deadline.
+const DEFAULT_BUDGET: Duration = Duration::from_secs(3);
 
 /// A request's use of the database, for its log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ tokio::task_local! {
     static BUDGET: Budget;
 }
 
-/// Runs a request's work: no statement in it is attempted, or waited for, after the deadline.
+/// Runs a request's work, or a function's start: in it, nothing is attempted or waited for after the deadline.
 pub async fn with_deadline<T>(deadline: Instant, work: impl Future<Output = T>) -> (T, Usage) {
     BUDGET
         .scope(Budget { deadline, usage: Cell::default() }, async {
@@ -63,7 +63,7 @@ impl Attempts {
 
     pub(crate) fn start() -> Self {
         let started = Instant::now();
-        let deadline = BUDGET.try_with(|budget| budget.deadline).unwrap_or(started + STARTUP_BUDGET);
+        let deadline = BUDGET.try_with(|budget| budget.deadline).unwrap_or(started + DEFAULT_BUDGET);
         Self { started, deadline, count: 0 }
     }
 
@@ -100,7 +100,7 @@ impl Attempts {
 /// Adds the attempts to the request's usage.
 impl Drop for Attempts {
     fn drop(&mut self) {
-        // Fails outside of a request, at start-up.
+        // Fails without a deadline, and so a usage.
         let _ = BUDGET.try_with(|budget| {
             let mut usage = budget.usage.get();
             usage.attempts += self.count;

@@ -22,6 +22,8 @@ use axum::{
     response::IntoResponse,
     routing::post,
 };
+use chrono::Utc;
+use uuid::Uuid;
 
 /// The emulator's path prefix of the runtime API of a function, as in its `AWS_LAMBDA_RUNTIME_API`.
 const RUNTIME_API: &str = "/.rt";
@@ -42,13 +44,13 @@ impl Lambda {
         Self { emulator: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new(), responses: Mutex::default() }
     }
 
-    /// Invokes a function, without a timeout: it may have to be compiled first.
+    /// Invokes a function, in a trace of its own and without a timeout: it may have to be compiled first.
     ///
     /// # Errors
     /// There is no such function, it failed, or the emulator is gone.
     pub async fn invoke(&self, function: &str, event: Bytes) -> Result<Bytes> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.emulator);
-        let id = self.http.post(url).body(event).send().await?.text().await?;
+        let id = self.http.post(url).header("x-amzn-trace-id", new_trace()).body(event).send().await?.text().await?;
         match self.responses().remove(&id) {
             Some(response) => Ok(response),
             // Then it is an error message.
@@ -88,6 +90,12 @@ impl Lambda {
         *response.body_mut() = Body::from(reply.bytes().await?);
         Ok(response)
     }
+}
+
+/// X-Ray's header, which Lambda makes for each invocation: the time, and 96 random bits.
+fn new_trace() -> String {
+    let random = Uuid::new_v4().simple().to_string();
+    format!("Root=1-{:08x}-{};Sampled=0", Utc::now().timestamp(), &random[..24])
 }
 
 /// Arguments for `cargo lambda watch` that make the functions use the runtime API on this port instead of the emulator's.

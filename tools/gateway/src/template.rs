@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
-/// The template as JSON, where CloudFormation's `!Ref X` is `{"Ref": "X"}`.
+/// The template as JSON, as [`yaml`] reads it.
 #[derive(Clone, Debug)]
 pub struct Template {
     json: Value,
@@ -33,16 +33,13 @@ impl Template {
     /// # Errors
     /// The file cannot be read, is not YAML, or a function has no binary or an event that is not a route.
     pub fn read(file: &Path) -> Result<Self> {
-        let read = || {
-            let documents = Yaml::load_from_str(&fs::read_to_string(file)?)?;
-            let [document] = &documents[..] else { bail!("expected one document") };
-            Self::parse(to_json(document)?)
-        };
-        read().with_context(|| format!("cannot read {}", file.display()))
+        yaml(file).and_then(Self::parse).with_context(|| format!("cannot read {}", file.display()))
     }
 
     fn parse(json: Value) -> Result<Self> {
-        let functions = resources(&json, "AWS::Serverless::Function").map(|(logical_id, resource)| {
+        let on_routes = resources(&json, "AWS::Serverless::Function")
+            .filter(|(_, resource)| resource["Properties"]["Events"].is_object());
+        let functions = on_routes.map(|(logical_id, resource)| {
             let mut properties = json["Globals"]["Function"].clone();
             merge(&mut properties, &resource["Properties"]);
             let parse = || {
@@ -72,9 +69,20 @@ impl Template {
         resources(&self.json, kind).map(|(logical_id, resource)| (logical_id, &resource["Properties"]))
     }
 
+    /// The functions of the API: those with events.
     pub fn functions(&self) -> &[Function] {
         &self.functions
     }
+}
+
+/// A file's only document as JSON, where CloudFormation's `!Ref X` is `{"Ref": "X"}`.
+///
+/// # Errors
+/// The file cannot be read, or is not YAML that CloudFormation supports.
+pub fn yaml(file: &Path) -> Result<Value> {
+    let documents = Yaml::load_from_str(&fs::read_to_string(file)?)?;
+    let [document] = &documents[..] else { bail!("expected one document") };
+    to_json(document)
 }
 
 impl Function {
