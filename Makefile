@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help dev db sam-local test test-faults test-upgrade test-sam bench-lists bench-page pictures fuzz build clean-data
 .PHONY: deploy smoke secrets rotate-keys remove-secrets monitor sweep end-sessions costs
+.PHONY: restore restored
 
 XTASK := cargo xtask
 # `sam` and a `cargo lambda` that cross-compiles, on the PATH of what follows.
@@ -79,6 +80,12 @@ sweep: ## delete the tags that no task of STAGE, or of the database at DATABASE_
 
 end-sessions: ## end every session of STAGE, or of the database at DATABASE_URL_UNPOOLED; asks first
 	@$(OPERATE) end-sessions $(if $(YES),--yes)
+
+restore: ## bring back ACCOUNT from the database at FROM to that of STAGE, or TASKS of it alone (all, or ids); asks first
+	@$(OPERATE) restore $(if $(YES),--yes)
+
+restored: ## once a whole database was set back: end every session, and list what there is to migrate; asks first
+	@$(OPERATE) restored $(if $(YES),--yes)
 
 costs: ## measure what a million requests cost, on a stack of its own
 	@$(XTASK) run -- $(OPERATE) costs

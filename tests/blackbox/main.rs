@@ -31,6 +31,7 @@ mod pooler;
 mod proxy;
 mod races;
 mod readme;
+mod restore;
 mod schema;
 mod secrets;
 mod security;

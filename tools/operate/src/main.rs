@@ -10,6 +10,8 @@ mod end_sessions;
 mod monitor;
 mod prompt;
 mod released;
+mod restore;
+mod restored;
 mod secrets;
 mod setting;
 mod smoke;
@@ -22,8 +24,9 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use auth::{InvalidLifetime, TokenLifetime};
 use clap::{Args, Parser, Subcommand};
 use migrate::Contract;
+use uuid::Uuid;
 
-use crate::{secrets::Step, stage::Stage, store::Store};
+use crate::{restore::Tasks, secrets::Step, stage::Stage, store::Store};
 
 /// Deploys a stage and operates it.
 #[derive(Parser)]
@@ -71,6 +74,34 @@ enum Cli {
         #[command(flatten)]
         database: DatabaseAddress,
         /// End them without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Bring back an account with its tasks, or tasks alone, from a database that has the past. What exists stays as it is.
+    Restore {
+        /// The database that has the past, at its direct endpoint; it is only read.
+        #[arg(long, env, value_name = "URL", hide_env_values = true)]
+        from: String,
+        /// The account's id.
+        #[arg(long, env, value_name = "UUID")]
+        account: Uuid,
+        /// The tasks to bring back, `all` or their ids; without it, the account as well.
+        #[arg(long, env, value_name = "all|ID,…")]
+        tasks: Option<Tasks>,
+        /// The account that gets the tasks, if another one has the address by now.
+        #[arg(long, env, value_name = "UUID", requires = "tasks")]
+        into: Option<Uuid>,
+        #[command(flatten)]
+        database: DatabaseAddress,
+        /// Bring it back without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Once a whole database was set back: end every session, and list what there is to migrate.
+    Restored {
+        #[command(flatten)]
+        database: DatabaseAddress,
+        /// End the sessions without asking.
         #[arg(long)]
         yes: bool,
     },
@@ -181,6 +212,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Cli::EndSessions { database, yes } => {
             end_sessions::run(&database.url().await?, database::CONNECT_TIMEOUT, yes).await
         }
+        Cli::Restore { from, account, tasks, into, database, yes } => {
+            restore::run(&from, &database.url().await?, &restore::Request { account, tasks, into }, yes).await
+        }
+        Cli::Restored { database, yes } => restored::run(&database.url().await?, yes).await,
         Cli::Costs { api_url, log, template, rounds } => costs::run(&api_url, &log, &template, rounds).await,
     }
 }
