@@ -104,3 +104,28 @@ async fn deleted_tasks_and_a_deleted_account_are_restored_as_documented() {
     assert_eq!(column(&now, titles).await.unwrap(), ["deleted", "old"]);
     assert!(!output.contains("postgresql://"), "{output}");
 }
+
+#[tokio::test]
+async fn a_backup_is_made_and_restored_as_documented() {
+    let checkout = Checkout::create().await;
+    // Not every installation of PostgreSQL includes the programs of its clients.
+    if checkout.command("pg_dump".as_ref()).arg("--version").output().await.is_err() {
+        return println!("SKIPPED: there is no pg_dump on this machine");
+    }
+    checkout.store_secrets().await;
+    checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success();
+    checkout.database.let_owner_create_databases().await.unwrap();
+    let empty = TestDatabase::create().await.unwrap();
+
+    let [make_keys, back_up, restore] = &blocks("operations.md", "sh test-backup")[..] else { panic!("three blocks") };
+    let keys = run(&checkout, make_keys, &[]).await;
+    let [public, secret] = &keys.lines().map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>()[..] else {
+        panic!("two keys: {keys}")
+    };
+    run(&checkout, &back_up.replace("age1...", public), &[]).await;
+    let file = fs::read_dir(checkout.path("backups")).unwrap().next().unwrap().unwrap().file_name();
+    let restore = restore.replace("AGE-SECRET-KEY-1...", secret);
+    let restore = restore.replace("dev-2026-11-24T10-14-59Z.dump.age", file.to_str().unwrap());
+    let output = run(&checkout, &restore, &[("DATABASE_URL_UNPOOLED", empty.url())]).await;
+    assert!(output.contains("restored, and equal to what was backed up"), "{output}");
+}

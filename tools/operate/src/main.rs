@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a command-line program")]
 
 mod address;
+mod backup;
 mod costs;
 mod database;
 mod deploy;
@@ -26,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 use migrate::Contract;
 use uuid::Uuid;
 
-use crate::{restore::Tasks, secrets::Step, stage::Stage, store::Store};
+use crate::{backup::Place, restore::Tasks, secrets::Step, stage::Stage, store::Store};
 
 /// Deploys a stage and operates it.
 #[derive(Parser)]
@@ -104,6 +105,27 @@ enum Cli {
         /// End the sessions without asking.
         #[arg(long)]
         yes: bool,
+    },
+    /// Print a new pair of keys for backups.
+    BackupKey,
+    /// Back up the database, encrypted for the BACKUP_KEY in the environment, and compare the backup with the database.
+    Backup {
+        #[command(flatten)]
+        database: DatabaseAddress,
+        /// A file, a folder, or s3://BUCKET/PREFIX.
+        #[arg(long, env, value_name = "PLACE", default_value = "backups/")]
+        to: Place,
+        /// An address at which a database can be created to compare with; by default the database's own.
+        #[arg(long, env, value_name = "URL", hide_env_values = true)]
+        scratch: Option<String>,
+    },
+    /// Restore a backup to an empty database, with the secret BACKUP_KEY from the environment or an answer.
+    RestoreBackup {
+        /// A file, or s3://BUCKET/KEY.
+        #[arg(long, env, value_name = "PLACE")]
+        from: Place,
+        #[command(flatten)]
+        database: DatabaseAddress,
     },
     /// Measure what requests cost, with a running API and its log.
     Costs {
@@ -216,6 +238,18 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             restore::run(&from, &database.url().await?, &restore::Request { account, tasks, into }, yes).await
         }
         Cli::Restored { database, yes } => restored::run(&database.url().await?, yes).await,
+        Cli::BackupKey => {
+            backup::generate();
+            Ok(())
+        }
+        Cli::Backup { database, to, scratch } => {
+            let stage = database.stage.clone();
+            backup::create(&database.url().await?, stage.as_ref(), &to, scratch.as_deref()).await
+        }
+        Cli::RestoreBackup { from, database } => {
+            let stage = database.stage.clone();
+            backup::restore(&database.url().await?, stage.as_ref(), &from).await
+        }
         Cli::Costs { api_url, log, template, rounds } => costs::run(&api_url, &log, &template, rounds).await,
     }
 }
