@@ -7,13 +7,15 @@ use std::{
     process::Command,
 };
 
+use serde_json::json;
 use tempfile::TempDir;
 use tests::{
     caller::SESSIONS,
     command::Output,
     database::{TestDatabase, column, connect_as_superuser, direct_url, migrations, wait_for_row},
-    operate::{binary, on_database},
+    operate::{Checkout, binary, on_database},
     store::ParameterStore,
+    template::template,
 };
 use tokio_postgres::Client;
 
@@ -276,4 +278,52 @@ async fn a_backup_goes_to_s3_and_comes_back_from_there() {
     let restored = column(&target.connect().await.unwrap(), CONTENTS).await.unwrap();
     assert_eq!(restored, column(&source.client, CONTENTS).await.unwrap());
     assert!(source.back_up("s3://no-such-bucket/dev", &aws).await.failure().contains("was not written"));
+}
+
+#[tokio::test]
+async fn the_scheduled_backup_is_made_by_the_commands_and_with_the_rights_in_the_template() {
+    let checkout = Checkout::create().await;
+    if checkout.command("pg_dump".as_ref()).arg("--version").output().await.is_err() {
+        return println!("SKIPPED: there is no pg_dump on this machine");
+    }
+    checkout.store_secrets().await;
+    checkout.database.let_owner_create_databases().await.unwrap();
+    checkout.store.create_bucket("the-bucket").await;
+    let (template, (public, _)) = (template(), keys());
+    let build = template.properties("Backup");
+
+    let script = build["Source"]["BuildSpec"].as_str().unwrap();
+    let (_, script) = script.split_once("build:\n").unwrap();
+    let commands: Vec<_> = script.lines().filter_map(|line| line.trim().strip_prefix("- ")).collect();
+    let mut bash = checkout.command("bash".as_ref());
+    bash.args(["-ec", &commands.join("\n")]).current_dir(checkout.path("."));
+    // The program that is built already, and the branch that Git makes here.
+    bash.env("MAKEFLAGS", format!("OPERATE={}", binary().display()));
+    for variable in build["Environment"]["EnvironmentVariables"].as_array().unwrap() {
+        let (name, source) = (variable["Name"].as_str().unwrap(), checkout.path("."));
+        let value = match name {
+            "STAGE" => "dev",
+            "TO" => "s3://the-bucket/dev",
+            "BACKUP_KEY" => &public,
+            "SOURCE" => &format!("file://{}", source.display()),
+            "REVISION" => &git_branch(&source),
+            _ => panic!("what is {name}?"),
+        };
+        bash.env(name, value);
+    }
+    let printed = Output::from(bash.output().await.unwrap()).success();
+    assert!(printed.starts_with("s3://the-bucket/dev/dev-20") && printed.contains("found equal"), "{printed}");
+
+    let policies = template.properties("BackupRole")["Policies"].as_array().unwrap();
+    let statements = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
+    let rights: Vec<_> = statements.map(|it| (it["Action"].clone(), it["Resource"]["Fn::Sub"].as_str())).collect();
+    let [_, (s3, Some(objects)), (ssm, Some(parameter)), (kms, _)] = &rights[..] else { panic!("{rights:?}") };
+    assert_eq!((s3, *objects), (&json!(["s3:PutObject", "s3:AbortMultipartUpload"]), "${Backups.Arn}/${Stage}/*"));
+    assert_eq!((ssm, kms), (&json!("ssm:GetParameters"), &json!("kms:Decrypt")));
+    assert!(parameter.ends_with(":parameter/task-api/${Stage}/database-url-unpooled"), "{parameter}");
+}
+
+fn git_branch(checkout: &Path) -> String {
+    let branch = Command::new("git").args(["branch", "--show-current"]).current_dir(checkout).output().unwrap();
+    String::from_utf8(branch.stdout).unwrap().trim().to_owned()
 }
