@@ -3,6 +3,7 @@
 
 mod access;
 mod alarms;
+mod backups;
 mod base_path;
 mod bodies;
 mod checkouts;
@@ -35,6 +36,7 @@ mod pre_traffic;
 mod proxy;
 mod races;
 mod readme;
+mod restore;
 mod schema;
 mod secrets;
 mod security;
