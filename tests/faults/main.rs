@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod breakable;
+mod client;
 mod faults;
 mod harness;
+mod history;
 mod load;
 mod locks;
 mod outages;

@@ -23,6 +23,7 @@ pub mod browser;
 pub mod caller;
 pub mod command;
 pub mod database;
+pub mod machine;
 pub mod mail;
 pub mod network;
 pub mod operate;
