@@ -36,8 +36,10 @@ impl Postgres {
         }
         copy(&self.beside("base"), &data).await?;
         profile.server_user.write(&data.join("recovery.signal"), "")?;
+        // Without a hot standby nobody gets in before the server is at that moment.
         let settings = format!(
             "
+hot_standby = off
 restore_command = 'cp ../wal/%f %p'
 recovery_target_time = '{moment}'
 recovery_target_action = 'promote'
