@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help dev db sam-local test test-faults drill test-upgrade test-sam bench-lists bench-page pictures fuzz build clean-data
 .PHONY: deploy smoke secrets rotate-keys remove-secrets monitor sweep end-sessions costs
+.PHONY: restore restored backup-key backup restore-backup
 
 XTASK := cargo xtask
 # `sam` and a `cargo lambda` that cross-compiles, on the PATH of what follows.
@@ -82,6 +83,21 @@ sweep: ## delete the tags that no task of STAGE, or of the database at DATABASE_
 
 end-sessions: ## end every session of STAGE, or of the database at DATABASE_URL_UNPOOLED; asks first
 	@$(OPERATE) end-sessions $(if $(YES),--yes)
+
+restore: ## bring back ACCOUNT from the database at FROM to that of STAGE, or TASKS of it alone (all, or ids); asks first
+	@$(OPERATE) restore $(if $(YES),--yes)
+
+restored: ## once a whole database was set back: end every session, and list what there is to migrate; asks first
+	@$(OPERATE) restored $(if $(YES),--yes)
+
+backup-key: ## make a pair of keys for backups
+	@$(OPERATE) backup-key
+
+backup: ## back up the database of STAGE for BACKUP_KEY, to a file or to s3://BUCKET/PREFIX (TO), and try the backup out
+	@$(OPERATE) backup
+
+restore-backup: ## restore the backup at FROM, with its secret BACKUP_KEY, to an empty database
+	@$(OPERATE) restore-backup
 
 costs: ## measure what a million requests cost, on a stack of its own
 	@$(XTASK) run -- $(OPERATE) costs

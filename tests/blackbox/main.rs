@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod access;
+mod backups;
 mod base_path;
 mod bodies;
 mod checkouts;
@@ -31,6 +32,7 @@ mod pooler;
 mod proxy;
 mod races;
 mod readme;
+mod restore;
 mod schema;
 mod secrets;
 mod security;

@@ -180,6 +180,12 @@ impl TestDatabase {
         Ok(())
     }
 
+    /// Lets that owner create other databases, as hosts do.
+    pub async fn let_owner_create_databases(&self) -> Result<()> {
+        let admin = connect_as_superuser().await;
+        Ok(admin.batch_execute(&format!("ALTER ROLE {}_owner CREATEDB", self.name)).await?)
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

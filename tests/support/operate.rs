@@ -201,3 +201,14 @@ pub async fn smoke(api: &Api) -> Output {
     let output = Command::new(binary()).args(["smoke", "--api-url", api.base()]).kill_on_drop(true).output();
     tokio::time::timeout(TIMEOUT, output).await.expect("operate hangs").expect("an output").into()
 }
+
+/// Runs `operate` on a database of no stage, with nobody to answer it, and checks that it has not printed the address.
+pub async fn on_database(url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut operate = Command::new(binary());
+    operate.args(arguments).current_dir(root()).envs(variables.iter().copied());
+    operate.env_remove("STAGE").env("DATABASE_URL_UNPOOLED", url);
+    let output = tokio::time::timeout(TIMEOUT, operate.stdin(Stdio::null()).kill_on_drop(true).output()).await;
+    let output = Output::from(output.expect("operate hangs").expect("an output"));
+    output.assert_hides(url);
+    output
+}

@@ -1,4 +1,4 @@
-//! AWS's Parameter Store and its SES, emulated by moto.
+//! AWS's Parameter Store, its SES and its S3, emulated by moto.
 
 use std::{net::Ipv4Addr, process::Command};
 
@@ -69,6 +69,15 @@ impl ParameterStore {
             settings = settings.without(name).with(&format!("{name}_PARAMETER"), &parameter);
         }
         settings
+    }
+
+    /// Creates a bucket in S3.
+    pub async fn create_bucket(&self, name: &str) {
+        let configuration = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint>\
+                             </CreateBucketConfiguration>";
+        let call = self.http.put(format!("{}/{name}", self.endpoint)).header("authorization", authorization("s3"));
+        let response = call.body(configuration).send().await.expect("an answer");
+        assert!(response.status().is_success(), "{}", response.status());
     }
 
     /// Verifies an identity, an address or a domain, for SES.

@@ -1,6 +1,8 @@
-//! What all tools share: command-line arguments, environment variables, and the checkout they work on.
+//! What all tools share: command-line arguments, environment variables, the checkout they work on, and where PostgreSQL's
+//! programs are.
 
 mod checkout;
+mod postgres;
 
 use std::{
     env,
@@ -12,6 +14,7 @@ use clap::{Command, Parser, builder::Resettable};
 use tokio::runtime::Builder;
 
 pub use checkout::checkout;
+pub use postgres::postgres_folders;
 
 /// Parses the command line. An environment variable that is empty or white space counts as unset.
 pub fn arguments<T: Parser>() -> T {

@@ -2,7 +2,8 @@
 
 use anyhow::{Chain, anyhow};
 
-pub(crate) fn database_error(error: tokio_postgres::Error) -> anyhow::Error {
+/// The server's message and SQLSTATE, without its details, which may repeat a row.
+pub fn database_error(error: tokio_postgres::Error) -> anyhow::Error {
     anyhow!("database error: {}", describe(&error))
 }
 

@@ -40,6 +40,7 @@ use anyhow::ensure;
 pub use crate::{
     database::Database,
     endpoint::Endpoint,
+    error::database_error,
     releases::{GRACE_PERIOD, RELEASE},
     role::functions_role,
 };

@@ -1,6 +1,7 @@
 //! The addresses of a stage's database, as its owner and as the functions' role.
 
 use anyhow::{Context, bail, ensure};
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use uuid::Uuid;
 
@@ -65,6 +66,23 @@ impl Address {
         self.host() == other.host() && self.database == other.database
     }
 
+    /// For PostgreSQL's own programs: without the password, which other users of the machine could read, and without what
+    /// would weaken the check of the server's certificate.
+    pub(crate) fn for_command_line(&self) -> anyhow::Result<Url> {
+        let mut url = self.url.clone();
+        url.set_password(None).ok().context("has a password that cannot be left out")?;
+        let checks = |parameter: &&str| !parameter.starts_with("sslmode=") && !parameter.starts_with("sslrootcert=");
+        let query = url.query().unwrap_or_default().split('&').filter(checks).collect::<Vec<_>>().join("&");
+        url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
+        Ok(url)
+    }
+
+    /// The password, decoded.
+    pub(crate) fn password(&self) -> anyhow::Result<String> {
+        let password = percent_decode_str(self.url.password().unwrap_or_default()).decode_utf8();
+        Ok(password.ok().context("has a password that is not UTF-8")?.into_owned())
+    }
+
     /// The password, if it may be from [`generate_password`].
     pub(crate) fn generated_password(&self) -> Option<&str> {
         self.url.password().filter(|password| password.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -75,6 +93,13 @@ impl Address {
         let changed = url.set_username(role).and_then(|()| url.set_password(Some(password)));
         changed.ok().context("cannot have another role")?;
         Ok(Self { url, user: role.to_owned(), ..self.clone() })
+    }
+
+    /// Another database of the server.
+    pub(crate) fn with_database(&self, name: &str) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(name);
+        Self { url, database: name.to_owned(), ..self.clone() }
     }
 
     pub(crate) fn with_host(&self, host: &Host) -> anyhow::Result<Self> {
@@ -158,6 +183,16 @@ mod tests {
             let message = format!("{:#}", Address::parse(url).err().unwrap());
             assert!(!message.contains("hunter2"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_command_line_has_no_password_and_leaves_the_checks_to_the_environment() {
+        let owners = address("postgresql://owner:p%40ss@h:5433/app?sslmode=require&options=endpoint%3Dep-x%20y");
+        let url = owners.for_command_line().unwrap();
+        assert_eq!(url.as_str(), "postgresql://owner@h:5433/app?options=endpoint%3Dep-x%20y");
+        assert_eq!(owners.password().unwrap(), "p@ss");
+        let other = address("postgresql://owner:x@h/app?sslmode=require").with_database("other");
+        assert_eq!(other.for_command_line().unwrap().as_str(), "postgresql://owner@h/other");
     }
 
     #[test]

@@ -12,11 +12,19 @@ use crate::{database, prompt::confirm};
 /// Accounts of one statement.
 const BATCH: i64 = 1000;
 
+/// Whether there are sessions: not before the migrations of 0.2.0.
+const EXIST: &str = "SELECT to_regprocedure('end_sessions(uuid)') IS NOT NULL";
+
 const END: &str = "SELECT id, end_sessions(id) FROM (SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT $2) AS batch";
 
 /// `limit` is for connecting. Asks first, unless `yes`.
 pub(crate) async fn run(url: &str, limit: Duration, yes: bool) -> anyhow::Result<()> {
     let client = database::connect(&database::config(url)?, limit).await?;
+    let exist = client.query_typed_one(EXIST, &[]).await.map_err(migrate::database_error)?;
+    if !exist.try_get::<_, bool>(0)? {
+        println!("this database is of a time before there were sessions");
+        return Ok(());
+    }
     ensure!(yes || confirm("Everybody will have to sign in again. Go on?")?, "nothing was changed");
     let (mut last, mut accounts) = (Uuid::nil(), 0);
     while let Some((end, count)) = end_batch(&client, last).await.context("not all sessions were ended: repeat it")? {

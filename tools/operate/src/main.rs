@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a command-line program")]
 
 mod address;
+mod backup;
 mod costs;
 mod database;
 mod deploy;
@@ -10,6 +11,8 @@ mod end_sessions;
 mod monitor;
 mod prompt;
 mod released;
+mod restore;
+mod restored;
 mod secrets;
 mod setting;
 mod smoke;
@@ -22,8 +25,9 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use auth::{InvalidLifetime, TokenLifetime};
 use clap::{Args, Parser, Subcommand};
 use migrate::Contract;
+use uuid::Uuid;
 
-use crate::{secrets::Step, stage::Stage, store::Store};
+use crate::{backup::Place, restore::Tasks, secrets::Step, stage::Stage, store::Store};
 
 /// Deploys a stage and operates it.
 #[derive(Parser)]
@@ -73,6 +77,55 @@ enum Cli {
         /// End them without asking.
         #[arg(long)]
         yes: bool,
+    },
+    /// Bring back an account with its tasks, or tasks alone, from a database that has the past. What exists stays as it is.
+    Restore {
+        /// The database that has the past, at its direct endpoint; it is only read.
+        #[arg(long, env, value_name = "URL", hide_env_values = true)]
+        from: String,
+        /// The account's id.
+        #[arg(long, env, value_name = "UUID")]
+        account: Uuid,
+        /// The tasks to bring back, `all` or their ids; without it, the account as well.
+        #[arg(long, env, value_name = "all|ID,…")]
+        tasks: Option<Tasks>,
+        /// The account that gets the tasks, if another one has the address by now.
+        #[arg(long, env, value_name = "UUID", requires = "tasks")]
+        into: Option<Uuid>,
+        #[command(flatten)]
+        database: DatabaseAddress,
+        /// Bring it back without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Once a whole database was set back: end every session, and list what there is to migrate.
+    Restored {
+        #[command(flatten)]
+        database: DatabaseAddress,
+        /// End the sessions without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print a new pair of keys for backups.
+    BackupKey,
+    /// Back up the database, encrypted for the BACKUP_KEY in the environment, and compare the backup with the database.
+    Backup {
+        #[command(flatten)]
+        database: DatabaseAddress,
+        /// A file, a folder, or s3://BUCKET/PREFIX.
+        #[arg(long, env, value_name = "PLACE", default_value = "backups/")]
+        to: Place,
+        /// An address at which a database can be created to compare with; by default the database's own.
+        #[arg(long, env, value_name = "URL", hide_env_values = true)]
+        scratch: Option<String>,
+    },
+    /// Restore a backup to an empty database, with the secret BACKUP_KEY from the environment or an answer.
+    RestoreBackup {
+        /// A file, or s3://BUCKET/KEY.
+        #[arg(long, env, value_name = "PLACE")]
+        from: Place,
+        #[command(flatten)]
+        database: DatabaseAddress,
     },
     /// Measure what requests cost, with a running API and its log.
     Costs {
@@ -180,6 +233,22 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Cli::Sweep { database } => sweep::run(&database.url().await?, database::CONNECT_TIMEOUT).await,
         Cli::EndSessions { database, yes } => {
             end_sessions::run(&database.url().await?, database::CONNECT_TIMEOUT, yes).await
+        }
+        Cli::Restore { from, account, tasks, into, database, yes } => {
+            restore::run(&from, &database.url().await?, &restore::Request { account, tasks, into }, yes).await
+        }
+        Cli::Restored { database, yes } => restored::run(&database.url().await?, yes).await,
+        Cli::BackupKey => {
+            backup::generate();
+            Ok(())
+        }
+        Cli::Backup { database, to, scratch } => {
+            let stage = database.stage.clone();
+            backup::create(&database.url().await?, stage.as_ref(), &to, scratch.as_deref()).await
+        }
+        Cli::RestoreBackup { from, database } => {
+            let stage = database.stage.clone();
+            backup::restore(&database.url().await?, stage.as_ref(), &from).await
         }
         Cli::Costs { api_url, log, template, rounds } => costs::run(&api_url, &log, &template, rounds).await,
     }

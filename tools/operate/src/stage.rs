@@ -96,23 +96,28 @@ impl StageConfig {
 
     /// The user's configuration, with the stage's region.
     pub(crate) async fn aws(&self) -> anyhow::Result<SdkConfig> {
-        let timeout = TimeoutConfig::builder().operation_attempt_timeout(AWS_TIMEOUT).build();
-        let mut config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeout);
-        if let Some(region) = self.region.clone() {
-            config = config.region(Region::new(region));
-        }
-        let config = config.load().await;
-        ensure!(
-            config.region().is_some_and(|region| !region.as_ref().is_empty()),
-            "no AWS region is set: give the stage one in {SAMCONFIG}, or set AWS_REGION"
-        );
-        // The error of a call would take five lines.
-        let provider = config.credentials_provider().context("no AWS credentials")?;
-        provider.provide_credentials().await.ok().context(
-            "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/deploy.md)",
-        )?;
-        Ok(config)
+        aws(self.region.clone()).await
     }
+}
+
+/// The user's configuration, with this region if there is one.
+pub(crate) async fn aws(region: Option<String>) -> anyhow::Result<SdkConfig> {
+    let timeout = TimeoutConfig::builder().operation_attempt_timeout(AWS_TIMEOUT).build();
+    let mut config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeout);
+    if let Some(region) = region {
+        config = config.region(Region::new(region));
+    }
+    let config = config.load().await;
+    ensure!(
+        config.region().is_some_and(|region| !region.as_ref().is_empty()),
+        "no AWS region is set: give the stage one in {SAMCONFIG}, or set AWS_REGION"
+    );
+    // The error of a call would take five lines.
+    let provider = config.credentials_provider().context("no AWS credentials")?;
+    provider.provide_credentials().await.ok().context(
+        "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/deploy.md)",
+    )?;
+    Ok(config)
 }
 
 #[cfg(test)]

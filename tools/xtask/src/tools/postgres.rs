@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use fs_err as fs;
 use tokio::process::Command;
 
 use super::install::{find, install, program};
@@ -51,15 +50,7 @@ impl Installation {
         {
             return Ok(Some(found));
         }
-        let places = [
-            "/usr/lib/postgresql",
-            "/opt/homebrew/opt",
-            "/usr/local/opt",
-            "/Applications/Postgres.app/Contents/Versions",
-        ];
-        let entries = places.iter().flat_map(fs::read_dir).flatten().flatten();
-        let mut folders: Vec<_> = entries.map(|entry| entry.path().join("bin")).collect();
-        folders.push("/usr/bin".into());
+        let mut folders = cli::postgres_folders();
         folders.extend(find("postgres-from-npm")?.as_deref().and_then(Path::parent).map(Path::to_path_buf));
         let mut found = Vec::new();
         for folder in folders {
