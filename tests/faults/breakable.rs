@@ -180,13 +180,6 @@ impl Breakable {
         }
     }
 
-    /// Waits until the pooler has noticed that the server is gone.
-    pub(crate) async fn until_refused(&self) {
-        while self.connect(&self.url()).await.is_ok() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// Changes a setting of the pooler until it is started again.
     pub(crate) async fn set_pooler(&self, setting: &str, value: u32) {
         let mut console = self.superusers_url();

@@ -119,7 +119,7 @@ goes back, that server takes the place of the other one once all that it has was
 it was, and every other wrong answer. *Writes undone* were acknowledged after the moment to which the whole database goes
 back. *Failed* requests got a 503, or a 401 as their account was gone.
 
-In scenario 3 most of the time is PgBouncer's, Neon's pooler: after a refused connection it tries the next one after 15 s.
+In scenario 3 PgBouncer, Neon's pooler, adds up to 15 s: so long after a refused connection it tries the next one.
 
 {tables}",
         machine = machine(),

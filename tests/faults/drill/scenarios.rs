@@ -112,11 +112,13 @@ impl Drill {
         let account = Account::create(&self.server.api, self.data.tasks).await;
         let workload = Workload::start(take(&mut self.clients));
         self.work(&workload).await;
-        // Neon's 15 s are most of what this scenario takes.
+        // Neon's 15 s may be most of what this scenario takes.
         self.database.set_pooler("server_login_retry", short_or_long(1, 15)).await;
-        self.database.kill(BRANCH).await;
-        self.database.until_refused().await;
-        row.step("start it again on the same storage", self.database.start_again(BRANCH)).await;
+        let fail = async {
+            self.database.kill(BRANCH).await;
+            self.database.start_again(BRANCH).await;
+        };
+        row.step("fail, and start again on the same storage", fail).await;
         let is_served = async {
             while account.user.get("/tasks?limit=1").await.status != 200 {
                 sleep(Duration::from_millis(50)).await;
