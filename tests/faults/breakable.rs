@@ -8,7 +8,7 @@ use std::{
 
 use reqwest::Url;
 use tests::{
-    database::{connect_trusting, program},
+    database::{column, connect_trusting, program, wait_for_row},
     server::Settings,
     workspace::root,
 };
@@ -22,10 +22,16 @@ use tokio_postgres::Client;
 /// How long everything may take to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The setting with the direct endpoint.
+const DIRECT: &str = "DATABASE_URL_UNPOOLED";
+
 /// What can be stopped.
 pub(crate) const POOLER: &str = "PgBouncer";
 /// What can be stopped.
 pub(crate) const SERVER: &str = "PostgreSQL";
+
+/// What can be stopped: a second server, which has gone back to a moment.
+pub(crate) const BRANCH: &str = "branch";
 
 /// PostgreSQL behind PgBouncer, on fresh data; both end with this value.
 pub(crate) struct Breakable {
@@ -63,15 +69,62 @@ impl Breakable {
         self.order(&format!("start {part}")).await;
     }
 
+    /// Ends a part at once, as when its machine fails.
+    pub(crate) async fn kill(&mut self, part: &str) {
+        self.order(&format!("kill {part}")).await;
+    }
+
+    /// Starts the server again. From then on the database can be brought back to any moment.
+    pub(crate) async fn keep_past(&mut self) {
+        self.order("keep past").await;
+    }
+
+    /// The present moment, in ISO 8601.
+    pub(crate) async fn moment(&self) -> String {
+        let sql = r#"SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00"')"#;
+        column(&self.owner().await, sql).await.unwrap().remove(0)
+    }
+
+    /// Waits until the past has all that was written until now.
+    pub(crate) async fn until_archived(&self) {
+        let superuser = self.superuser().await;
+        let file = column(&superuser, "SELECT pg_walfile_name(pg_current_wal_lsn())").await.unwrap().remove(0);
+        superuser.batch_execute("SELECT pg_switch_wal()").await.unwrap();
+        let archived = format!("SELECT FROM pg_stat_archiver WHERE left(last_archived_wal, 24) >= '{file}'");
+        wait_for_row(&superuser, &archived).await;
+    }
+
+    /// Starts a second server, with the data as they were at a moment. Its URL, as the owner.
+    pub(crate) async fn branch(&mut self, moment: &str) -> Url {
+        let port = self.order(&format!("{BRANCH} {moment}")).await.remove(0);
+        let mut url = self.direct_url();
+        url.set_port(Some(port.parse().unwrap())).unwrap();
+        url
+    }
+
+    /// Puts the branch in the place of the database; stops that, and the pooler for the time.
+    pub(crate) async fn switch_to_branch(&mut self, url: &Url) {
+        self.stop(POOLER).await;
+        self.order(&format!("switch-to {BRANCH}")).await;
+        self.start_again(POOLER).await;
+        self.settings = self.settings.clone().with(DIRECT, url.as_str());
+    }
+
     /// Gives the API's role another password.
     pub(crate) async fn change_password(&self, password: &str) {
         let sql = format!("ALTER ROLE {} PASSWORD '{password}'", self.role());
         self.superuser().await.batch_execute(&sql).await.unwrap();
     }
 
-    async fn order(&mut self, order: &str) {
+    /// What is answered.
+    async fn order(&mut self, order: &str) -> Vec<String> {
         self.orders.as_mut().unwrap().write_all(format!("{order}\n").as_bytes()).await.unwrap();
-        until_done(&mut self.answers).await;
+        until_done(&mut self.answers).await
+    }
+
+    /// The direct endpoint, as the owner.
+    pub(crate) fn direct_url(&self) -> Url {
+        self.settings.get(DIRECT).parse().unwrap()
     }
 
     /// The pooled endpoint.
@@ -98,7 +151,7 @@ impl Breakable {
 
     /// A session of the owner's, at PostgreSQL itself.
     pub(crate) async fn owner(&self) -> Client {
-        self.connect(&self.settings.get("DATABASE_URL_UNPOOLED").parse().unwrap()).await.unwrap()
+        self.connect(&self.direct_url()).await.unwrap()
     }
 
     /// A session that may do anything, at PostgreSQL itself.
@@ -107,7 +160,7 @@ impl Breakable {
     }
 
     fn superusers_url(&self) -> Url {
-        let mut url: Url = self.settings.get("DATABASE_URL_UNPOOLED").parse().unwrap();
+        let mut url = self.direct_url();
         url.set_username("postgres").unwrap();
         url
     }
@@ -136,16 +189,16 @@ impl Breakable {
         console.batch_execute(&format!("SET {setting} = {value}")).await.unwrap();
     }
 
-    async fn connect(&self, url: &Url) -> anyhow::Result<Client> {
+    pub(crate) async fn connect(&self, url: &Url) -> anyhow::Result<Client> {
         connect_trusting(Path::new(self.settings.get("DATABASE_CA_FILE")), url.as_str()).await
     }
 }
 
-async fn until_done(answers: &mut Lines<BufReader<ChildStdout>>) {
+async fn until_done(answers: &mut Lines<BufReader<ChildStdout>>) -> Vec<String> {
     let mut said = Vec::new();
     while let Some(line) = answers.next_line().await.unwrap() {
         if line == "done" {
-            return;
+            return said;
         }
         said.push(line);
     }

@@ -9,10 +9,12 @@ use std::{
 use tests::server::request_lines;
 
 use crate::{
+    client::Client,
     harness::{EXCLUSIVE, report, short_or_long},
+    history::Anomalies,
     outages::{Fault, Fixture},
     processes::Processes,
-    workload::{Anomalies, Client, Workload},
+    workload::Workload,
 };
 
 /// How many clients run concurrently.

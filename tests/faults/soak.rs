@@ -5,10 +5,11 @@ use std::{sync::atomic::Ordering, time::Duration};
 use tokio::time::sleep;
 
 use crate::{
+    client::Client,
     harness::{EXCLUSIVE, report, short_or_long},
     outages::{Fault, Fixture},
     processes::Processes,
-    workload::{Client, Workload},
+    workload::Workload,
 };
 
 /// How many samples are taken, one after each equal part of the requests.

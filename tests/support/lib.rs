@@ -2,7 +2,8 @@
 //!
 //! - `tests/blackbox`: the API over HTTP, the developers' and operators' programs, the documents; a file a topic;
 //! - `tests/browser`: the page in Chromium;
-//! - `tests/faults`: the API while its database fails; `make test-faults` runs them for longer;
+//! - `tests/faults`: the API while its database fails, and the way back from a disaster; `make test-faults` and `make
+//!   drill` run them for longer;
 //! - `tests/upgrade`: release 0.1.0 and this one under load while the schema moves; run by `make test-upgrade`;
 //! - `tests/schemathesis`: requests generated from the OpenAPI document; started by `blackbox::contract`;
 //! - `tests/clients`: programs with clients generated from it; run by `blackbox::clients`;
@@ -23,6 +24,7 @@ pub mod browser;
 pub mod caller;
 pub mod command;
 pub mod database;
+pub mod machine;
 pub mod mail;
 pub mod network;
 pub mod operate;

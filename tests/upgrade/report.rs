@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use migrate::RELEASE;
-use sysinfo::{CpuRefreshKind, System};
-use tests::steps::{CONTRACTION, EXPANDED};
+use tests::{
+    machine::machine,
+    steps::{CONTRACTION, EXPANDED},
+};
 
 use crate::{
     first_release::VERSION,
@@ -98,13 +100,6 @@ The last line has the requests between the others, too.
         header = header(),
         machine = machine()
     )
-}
-
-fn machine() -> String {
-    let mut system = System::new().expect("a system that is supported");
-    system.refresh_cpu_list(CpuRefreshKind::nothing());
-    let cpus = system.cpus();
-    format!("{} cores, {}", cpus.len(), cpus.first().map(|cpu| cpu.brand()).unwrap_or_default())
 }
 
 /// # Errors

@@ -1,5 +1,4 @@
-//! A database that a test breaks: its parts are stopped and started by lines on standard input such as
-//! `stop PgBouncer`, each answered by `done`.
+//! A database that a test breaks, as lines on standard input say, such as `stop PgBouncer`. Each is answered by `done`.
 
 use anyhow::{Result, bail};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
@@ -8,14 +7,19 @@ use crate::{pgbouncer, postgres, profile::Profile, stack::Stack, supervisor::Sup
 
 /// Starts the database and carries out commands until standard input ends.
 pub(crate) async fn serve(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
-    let stack = Stack::start(profile, supervisor).await?;
+    let mut stack = Stack::start(profile, supervisor).await?;
     let mut lines = BufReader::new(stdin()).lines();
     println!("done");
     while let Some(line) = lines.next_line().await? {
         match line.split_once(' ') {
             Some(("stop", part)) => supervisor.stop(part).await,
-            Some(("start", postgres::PART)) => stack.start_postgres().await,
+            Some(("kill", part)) => supervisor.kill(part).await,
+            Some(("start", postgres::PART | postgres::BRANCH)) => stack.start_postgres().await,
             Some(("start", pgbouncer::PART)) => stack.start_pgbouncer().await,
+            Some(("keep", "past")) => stack.keep_past().await,
+            // Answered with its port, too.
+            Some((postgres::BRANCH, moment)) => stack.start_branch(moment).await.map(|port| println!("{port}")),
+            Some(("switch-to", postgres::BRANCH)) => stack.switch_to_branch().await,
             _ => bail!("unknown command {line:?}"),
         }?;
         println!("done");

@@ -7,16 +7,17 @@ use anyhow::Result;
 use fs_err as fs;
 use tokio::net::TcpStream;
 
+use crate::postgres::{Postgres, SUPERUSER};
 use crate::supervisor::{Supervisor, wait_until};
-use crate::{postgres::SUPERUSER, profile::Profile, tls::Tls};
+use crate::{profile::Profile, tls::Tls};
 
 /// The name of the part.
 pub(crate) const PART: &str = "PgBouncer";
 
-/// Starts the pooler on 127.0.0.1 and, if given, on the address at which containers reach this machine.
+/// Starts the pooler of a server on 127.0.0.1 and, if given, on the address at which containers reach this machine.
 pub(crate) async fn start(
     program: &Path,
-    superuser_password: &str,
+    postgres: &Postgres,
     for_containers: Option<Ipv4Addr>,
     profile: &Profile,
     tls: &Tls,
@@ -28,7 +29,7 @@ pub(crate) async fn start(
     let addresses: Vec<_> = [Some(Ipv4Addr::LOCALHOST), for_containers].into_iter().flatten().collect();
     let configuration = format!(
         include_str!("../config/pgbouncer.ini"),
-        postgres_port = profile.postgres_port(),
+        postgres_port = postgres.port,
         addresses = addresses.iter().map(Ipv4Addr::to_string).collect::<Vec<_>>().join(","),
         port = profile.pooler_port(),
         users = users.display(),
@@ -36,7 +37,7 @@ pub(crate) async fn start(
         certificate = tls.certificate.display(),
         key = tls.key.display(),
     );
-    profile.server_user.write(&users, &format!("\"{SUPERUSER}\" \"{superuser_password}\"\n"))?;
+    profile.server_user.write(&users, &format!("\"{SUPERUSER}\" \"{}\"\n", postgres.password))?;
     profile.server_user.write(&settings, &configuration)?;
 
     // Its log is what it writes to standard error.

@@ -1,5 +1,7 @@
 //! PostgreSQL on a data folder of its own.
 
+mod past;
+
 use std::path::{Path, PathBuf};
 use std::{process::Stdio, time::Duration};
 
@@ -22,9 +24,17 @@ pub(crate) const SUPERUSER: &str = "postgres";
 /// The name of the part.
 pub(crate) const PART: &str = "PostgreSQL";
 
-/// The data folder and the passwords that open it.
+/// What a second server is called, which has gone back to a moment of the first one.
+pub(crate) const BRANCH: &str = "branch";
+
+/// A server: its data folder, and the passwords that open it.
 pub(crate) struct Postgres {
+    part: &'static str,
+    pub(crate) port: u16,
+    log: PathBuf,
     data: PathBuf,
+    /// Those of this server alone.
+    settings: String,
     /// The owner's and the superuser's; made together with the data.
     pub(crate) password: String,
     /// That of the functions' role, which `migrate role` creates.
@@ -55,7 +65,15 @@ impl Postgres {
             write_private(&functions_file, &random_password())?;
         }
         let password = fs::read_to_string(home.join("password"))?;
-        Ok(Self { data, password, functions_password: fs::read_to_string(functions_file)? })
+        Ok(Self {
+            part: PART,
+            port: profile.postgres_port(),
+            log: profile.log("postgres"),
+            data,
+            settings: String::new(),
+            password,
+            functions_password: fs::read_to_string(functions_file)?,
+        })
     }
 
     /// Starts the server and waits until it takes connections.
@@ -79,15 +97,14 @@ impl Postgres {
             }
             fs::remove_file(&status)?;
         }
-        let log = profile.log("postgres");
         let hint =
             if profile.kind == Kind::Dev { ": if nobody needs its data, `make clean-data` removes it" } else { "" };
-        supervisor.start(PART, command, Some(log.clone()), hint)?;
+        supervisor.start(self.part, command, Some(self.log.clone()), hint)?;
         // `pg_ctl` reads the eighth line as well.
         let is_ready = async || {
             fs::read_to_string(&status).is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
         };
-        wait_until(PART, Duration::from_secs(60), Some(&log), is_ready).await
+        wait_until(self.part, Duration::from_secs(60), Some(&self.log), is_ready).await
     }
 
     /// Written at every start: ports and paths may have changed.
@@ -95,7 +112,7 @@ impl Postgres {
         let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "''"));
         let mut settings = format!(
             include_str!("../config/postgresql.conf"),
-            port = profile.postgres_port(),
+            port = self.port,
             certificate = quoted(&tls.certificate),
             key = quoted(&tls.key),
         );
@@ -110,6 +127,7 @@ impl Postgres {
         if profile.kind == Kind::Test {
             settings.push_str("synchronous_commit = off\n");
         }
+        settings.push_str(&self.settings);
         let access = "# Nobody gets in without TLS and a password.\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
         profile.server_user.write(&self.data.join("postgresql.conf"), &settings)?;
         profile.server_user.write(&self.data.join("pg_hba.conf"), access)

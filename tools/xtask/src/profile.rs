@@ -71,6 +71,11 @@ impl Profile {
         self.port + 3
     }
 
+    /// Of the branch of a database that is broken: its stack runs no functions.
+    pub(crate) fn branch_port(&self) -> u16 {
+        self.lambda_port()
+    }
+
     /// Of `cargo lambda watch`, behind the gateway.
     pub(crate) fn emulator_port(&self) -> u16 {
         self.port + 4

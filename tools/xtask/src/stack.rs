@@ -3,7 +3,7 @@
 
 use std::{net::Ipv4Addr, path::PathBuf, process::ExitStatus};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
 use crate::cargo::{self, hide_settings};
@@ -11,7 +11,7 @@ use crate::profile::{Kind, Profile};
 use crate::progress::{step, verbose_step};
 use crate::settings::{Settings, settings};
 use crate::tools::{Tools, path_with};
-use crate::{containers, functions, pgbouncer, process, sam};
+use crate::{containers, functions, pgbouncer, postgres, process, sam};
 use crate::{postgres::Postgres, supervisor::Supervisor, tls::Tls};
 
 /// A running database, and what was needed to start it.
@@ -22,6 +22,7 @@ pub(crate) struct Stack<'a> {
     /// The folder of the workspace's own programs.
     programs: PathBuf,
     postgres: Postgres,
+    branch: Option<Postgres>,
     tls: Tls,
     settings: Settings,
 }
@@ -70,7 +71,7 @@ impl<'a> Stack<'a> {
         let (postgres, tls) = step(&name, start).await?;
         match &tools.pgbouncer {
             Some(program) => {
-                let start = pgbouncer::start(program, &postgres.password, for_containers, profile, &tls, supervisor);
+                let start = pgbouncer::start(program, &postgres, for_containers, profile, &tls, supervisor);
                 step(&format!("PgBouncer on 127.0.0.1:{}", profile.pooler_port()), start).await?;
             }
             None if for_containers.is_some() => {
@@ -84,7 +85,7 @@ impl<'a> Stack<'a> {
         let settings = settings(profile, &postgres, tools.pgbouncer.is_some(), &tls)?;
         let migrate = functions::migrate(profile, &programs, &settings, &postgres);
         step("migrations and the functions' role", migrate).await?;
-        Ok(Self { profile, supervisor, tools, programs, postgres, tls, settings })
+        Ok(Self { profile, supervisor, tools, programs, postgres, branch: None, tls, settings })
     }
 
     /// Starts the functions under `cargo lambda watch`, behind the gateway.
@@ -94,12 +95,36 @@ impl<'a> Stack<'a> {
     }
 
     pub(crate) async fn start_postgres(&self) -> Result<()> {
-        self.postgres.start(self.profile, &self.tools.postgres, &self.tls, self.supervisor).await
+        self.start_server(&self.postgres).await
+    }
+
+    async fn start_server(&self, postgres: &Postgres) -> Result<()> {
+        postgres.start(self.profile, &self.tools.postgres, &self.tls, self.supervisor).await
+    }
+
+    /// Starts the database again, with its past kept from now on.
+    pub(crate) async fn keep_past(&mut self) -> Result<()> {
+        self.supervisor.stop(postgres::PART).await?;
+        self.postgres.keep_past(self.profile).await?;
+        self.start_postgres().await
+    }
+
+    /// Starts a second server with the data of a moment that has been kept. Returns its port.
+    pub(crate) async fn start_branch(&mut self, moment: &str) -> Result<u16> {
+        let branch = self.postgres.branch(moment, self.profile).await?;
+        self.start_server(&branch).await?;
+        Ok(self.branch.insert(branch).port)
+    }
+
+    /// Stops the database, and puts the branch in its place. The pooler learns it at its next start.
+    pub(crate) async fn switch_to_branch(&mut self) -> Result<()> {
+        self.postgres = self.branch.take().context("there is no branch")?;
+        self.supervisor.stop(postgres::PART).await
     }
 
     pub(crate) async fn start_pgbouncer(&self) -> Result<()> {
         let Some(program) = &self.tools.pgbouncer else { bail!("PgBouncer is missing") };
-        pgbouncer::start(program, &self.postgres.password, None, self.profile, &self.tls, self.supervisor).await
+        pgbouncer::start(program, &self.postgres, None, self.profile, &self.tls, self.supervisor).await
     }
 
     /// Runs a command with the stack's settings and addresses in its environment.

@@ -98,13 +98,20 @@ impl Supervisor {
 
     /// Ends one part on purpose; the others go on.
     pub(crate) async fn stop(&self, name: &str) -> Result<()> {
-        let part = {
-            let mut parts = self.parts.borrow_mut();
-            let index = parts.iter().position(|part| part.name == name);
-            parts.remove(index.with_context(|| format!("{name} is not running"))?)
-        };
-        part.end().await;
+        self.take(name)?.end().await;
         self.write_pids()
+    }
+
+    /// The same without notice, as when its machine fails.
+    pub(crate) async fn kill(&self, name: &str) -> Result<()> {
+        self.take(name)?.kill().await;
+        self.write_pids()
+    }
+
+    fn take(&self, name: &str) -> Result<Part> {
+        let mut parts = self.parts.borrow_mut();
+        let index = parts.iter().position(|part| part.name == name);
+        Ok(parts.remove(index.with_context(|| format!("{name} is not running"))?))
     }
 
     /// Waits until a part dies by itself.
@@ -147,6 +154,13 @@ impl Part {
         if let Some(process) = process_table::find(self.pid) {
             process_table::end_tree(process, STOP, GRACE).await;
         }
+        let _ = self.exit.await;
+    }
+
+    async fn kill(self) {
+        let family = process_table::descendants(self.pid);
+        let all = process_table::find(self.pid).into_iter().chain(family).collect();
+        process_table::end(all, Signal::KILL, GRACE).await;
         let _ = self.exit.await;
     }
 }
