@@ -138,6 +138,18 @@ async fn verdict(revision: &str, deployed: Deployed) -> (String, String) {
     (told["status"].as_str().unwrap().to_owned(), log)
 }
 
+#[test]
+fn every_function_is_tried_out_by_a_hook_that_codedeploy_may_call_and_that_waits_for_it() {
+    let template = template();
+    let hook = template.properties("PreTraffic");
+    assert!(hook["FunctionName"]["Fn::Sub"].as_str().unwrap().starts_with("CodeDeployHook_"), "{hook}");
+    assert_eq!(hook["DeploymentPreference"], json!({"Enabled": false}), "nothing tries out the hook");
+    for function in template.functions() {
+        assert_eq!(function.properties["DeploymentPreference"]["Hooks"], json!({"PreTraffic": {"Ref": "PreTraffic"}}));
+        assert!(hook["Timeout"].as_u64() > function.properties["Timeout"].as_u64(), "{}", function.name);
+    }
+}
+
 #[tokio::test]
 async fn a_new_version_of_any_function_gets_traffic_when_it_answers() {
     for function in template().functions() {

@@ -33,7 +33,7 @@ struct Function {
     version: Option<String>,
 }
 
-/// A request as its services know it.
+/// The ids of a request.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Invocation {
     /// The gateway's id, which clients are told.

@@ -138,6 +138,7 @@ async fn functions_that_are_throttled_together_come_back_one_by_one() {
     store.read_by(300).await;
     let calls = &store.0.lock().unwrap().calls[300..];
     let in_tenth = |tenth: u128| calls.iter().filter(|call| call.as_millis() / 100 == tenth).count();
+    // 260 functions come back, and some of them twice.
     let of_first_second: Vec<_> = (0..10).map(in_tenth).collect();
     assert!(of_first_second.iter().all(|calls| (5..120).contains(calls)), "{of_first_second:?}");
 }
