@@ -4,15 +4,16 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal};
 use serde_json::json;
 use tempfile::TempDir;
 use tests::{
     caller::SESSIONS,
     command::Output,
-    database::{TestDatabase, column, connect_as_superuser, direct_url, migrations, wait_for_row},
+    database::{TestDatabase, client_program, column, connect_as_superuser, direct_url, migrations, wait_for_row},
     operate::{Checkout, binary, on_database},
     store::ParameterStore,
     template::template,
@@ -28,13 +29,13 @@ const DATA: &str = "
     INSERT INTO task_tags (task_id, tag_id) SELECT tasks.id, tags.id FROM tasks, tags;
     INSERT INTO password_resets (token_hash, user_id) SELECT sha256('1'), id FROM users LIMIT 1;";
 
-/// The real one, as a script.
-const DUMP: &str = "exec pg_dump \"$@\"";
-
 /// Rows of all tables with accounts and tasks, but for the version of an account's tokens, which moves.
 const CONTENTS: &str = "
     SELECT (to_jsonb(users) - 'token_version')::text FROM users UNION ALL SELECT to_jsonb(tasks)::text FROM tasks
     UNION ALL SELECT to_jsonb(tags)::text FROM tags UNION ALL SELECT to_jsonb(task_tags)::text FROM task_tags ORDER BY 1";
+
+/// Somebody waits for a lock.
+const WAITS: &str = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// A database with data, and a folder for backups.
 struct Source {
@@ -43,15 +44,14 @@ struct Source {
     folder: TempDir,
     public: String,
     secret: String,
+    /// The real one, as a script.
+    pg_dump: String,
 }
 
 impl Source {
     /// None where PostgreSQL was installed without the programs of its clients.
     async fn create() -> Option<Self> {
-        if Command::new("pg_dump").arg("--version").output().is_err() {
-            println!("SKIPPED: there is no pg_dump on this machine");
-            return None;
-        }
+        let pg_dump = client_program("pg_dump")?;
         // Hosts give their customers a role that owns the database, and creates others.
         let mut database = TestDatabase::create().await.unwrap();
         database.create_owner("of the owner: 100 %").await.unwrap();
@@ -60,8 +60,8 @@ impl Source {
         let client = database.connect().await.unwrap();
         client.batch_execute(&format!("{DATA}{SESSIONS}")).await.unwrap();
         let (public, secret) = keys();
-        let source = Self { database, client, folder: TempDir::new().unwrap(), public, secret };
-        Some(source)
+        let pg_dump = format!("exec {} \"$@\"", pg_dump.display());
+        Some(Self { database, client, folder: TempDir::new().unwrap(), public, secret, pg_dump })
     }
 
     fn owner(&self) -> String {
@@ -90,11 +90,14 @@ impl Source {
         for secret in ["secret title", "example.com", "of the owner"] {
             output.assert_hides(secret);
         }
-        // Whatever came of it.
+        self.ensure_no_scratch_database().await;
+        output
+    }
+
+    async fn ensure_no_scratch_database(&self) {
         let databases =
             format!("SELECT datname::text FROM pg_database WHERE pg_get_userbyid(datdba) = '{}'", self.owner());
         assert_eq!(column(&self.client, &databases).await.unwrap(), [self.database.name()]);
-        output
     }
 
     /// The path of a backup.
@@ -139,15 +142,16 @@ async fn a_backup_is_encrypted_and_restored_as_it_was_but_for_sessions() {
     assert!(bytes.starts_with(b"age-encryption.org/v1\n") && !bytes.windows(6).any(|window| window == b"secret"));
 
     let (target, dump) = (TestDatabase::create().await.unwrap(), source.path("dump"));
-    let keep = format!("cat >{0}; exec pg_restore \"$@\" <{0}", dump.display());
-    let programs = source.programs(DUMP, &keep);
+    let pg_restore = client_program("pg_restore").unwrap();
+    let keep = format!("cat >{0}; exec {1} \"$@\" <{0}", dump.display(), pg_restore.display());
+    let programs = source.programs(&source.pg_dump, &keep);
     let printed = restore(file, &target, &source.secret, &[("PG_BIN", &programs)]).await.success();
     assert!(printed.contains("restored, and equal to what was backed up\n"), "{printed}");
     let restored = target.connect().await.unwrap();
     let contents = column(&restored, CONTENTS).await.unwrap();
     assert_eq!(contents.len(), 20 + 1000 + 2 + 2000);
     assert_eq!(contents, column(&source.client, CONTENTS).await.unwrap());
-    let list = Command::new("pg_restore").arg("--list").arg(&dump).output().unwrap().stdout;
+    let list = Command::new(pg_restore).arg("--list").arg(&dump).output().unwrap().stdout;
     let list = String::from_utf8(list).unwrap();
     assert!(list.contains("TABLE DATA public users"), "{list}");
     for table in ["sessions", "password_resets"] {
@@ -168,10 +172,9 @@ async fn what_is_written_meanwhile_is_not_in_the_backup() {
     let write =
         "BEGIN; LOCK TABLE users; INSERT INTO tasks (user_id, title, status) SELECT id, 'later', 'pending' FROM users";
     writer.batch_execute(write).await.unwrap();
-    let waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let ((), file) = tokio::join!(
         async {
-            wait_for_row(&source.client, waits).await;
+            wait_for_row(&source.client, WAITS).await;
             writer.batch_execute("COMMIT").await.unwrap();
         },
         source.backup()
@@ -180,6 +183,24 @@ async fn what_is_written_meanwhile_is_not_in_the_backup() {
     restore(&file, &target, &source.secret, &[]).await.success();
     let later = "SELECT 'later' FROM tasks WHERE title = 'later'";
     assert_eq!(column(&target.connect().await.unwrap(), later).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_interrupted_backup_leaves_nothing_behind() {
+    let Some(source) = Source::create().await else { return };
+    let lock = source.database.connect().await.unwrap();
+    lock.batch_execute("BEGIN; LOCK TABLE users").await.unwrap();
+    let mut operate = tokio::process::Command::new(binary());
+    operate.arg("backup").env_remove("STAGE").env("TO", source.folder.path()).env("BACKUP_KEY", &source.public);
+    operate.env("DATABASE_URL_UNPOOLED", source.database.url()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let operate = operate.kill_on_drop(true).spawn().unwrap();
+    wait_for_row(&source.client, WAITS).await;
+    assert_eq!(fs::read_dir(source.folder.path()).unwrap().count(), 1);
+    let pid = Pid::from_raw(operate.id().unwrap().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(Output::from(operate.wait_with_output().await.unwrap()).failure(), "error: interrupted");
+    assert_eq!(fs::read_dir(source.folder.path()).unwrap().count(), 0);
+    source.ensure_no_scratch_database().await;
 }
 
 #[tokio::test]
@@ -230,16 +251,16 @@ async fn a_backup_that_does_not_restore_is_not_kept_and_none_is_overwritten() {
     for (dump, restore, message) in [
         ("echo 'pg_dump (PostgreSQL) 9.6.24'", "", "the newest is 9: install postgresql-client-"),
         (
-            "[ $1 = --version ] && exec pg_dump --version; echo 'pg_dump: error: no luck' >&2; exit 1",
+            "[ $1 = --version ] && exec echo 'pg_dump (PostgreSQL) 99'; echo 'pg_dump: error: no luck' >&2; exit 1",
             "",
             "pg_dump: no luck",
         ),
         (
-            DUMP,
+            &source.pg_dump,
             "echo 'pg_restore: error: no luck' >&2; echo 'CONTEXT: secret title' >&2; exit 1",
             "pg_restore: no luck",
         ),
-        (DUMP, "cat >/dev/null", "what was restored is not what was backed up: "),
+        (&source.pg_dump, "cat >/dev/null", "what was restored is not what was backed up: "),
     ] {
         let error = source.back_up(&other, &[("PG_BIN", &source.programs(dump, restore))]).await.failure();
         assert!(error.contains(message), "{error}");
@@ -282,10 +303,10 @@ async fn a_backup_goes_to_s3_and_comes_back_from_there() {
 
 #[tokio::test]
 async fn the_scheduled_backup_is_made_by_the_commands_and_with_the_rights_in_the_template() {
-    let checkout = Checkout::create().await;
-    if checkout.command("pg_dump".as_ref()).arg("--version").output().await.is_err() {
-        return println!("SKIPPED: there is no pg_dump on this machine");
+    if client_program("pg_dump").is_none() {
+        return;
     }
+    let checkout = Checkout::create().await;
     checkout.store_secrets().await;
     checkout.database.let_owner_create_databases().await.unwrap();
     checkout.store.create_bucket("the-bucket").await;

@@ -53,6 +53,16 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(variable("PROGRAMS")).join(name))
 }
 
+/// One of PostgreSQL's programs for clients. Not every installation has them: without it, the test has to be skipped.
+pub fn client_program(name: &str) -> Option<PathBuf> {
+    let program = Path::new(&variable("PG_BIN")).join(name);
+    if !program.is_file() {
+        println!("SKIPPED: {} is missing", program.display());
+        return None;
+    }
+    Some(program)
+}
+
 pub fn migrations() -> PathBuf {
     root().join("migrations")
 }

@@ -1,8 +1,8 @@
 //! Backups off the database's host: what `pg_dump` writes, encrypted, to a file or to S3; and the way back.
 //!
-//! A backup is an [age](https://age-encryption.org) file of a line of JSON, the [`Contents`], and `pg_dump`'s own format:
-//! `age --decrypt | tail --lines=+2 | pg_restore` reads it, too. It has no sessions and no tokens of mails, so that none
-//! comes back.
+//! A backup is an [age](https://age-encryption.org) file of a line of JSON, what the backup has, and `pg_dump`'s own format:
+//! `age --decrypt | tail --lines=+2 | pg_restore --no-owner` reads it, too. It has no sessions and no tokens of mails, so
+//! that none comes back.
 
 mod archive;
 mod contents;
