@@ -80,11 +80,11 @@ impl Drill {
     async fn start() -> Self {
         let data = short_or_long(
             Data { clients: 3, quiet: 200, tasks: 6, writes: 30 },
-            Data { clients: 8, quiet: 200_000, tasks: 1_000, writes: 1_000 },
+            Data { clients: 8, quiet: 100_000, tasks: 1_000, writes: 500 },
         );
         let mut database = Breakable::start().await;
         database.keep_past().await;
-        let server = TestServer::start(&database.settings.clone().concurrency(short_or_long(2, 8)));
+        let server = TestServer::start(&database.settings.clone().concurrency(short_or_long(2, 4)));
         let clients = Client::sign_up(&server.api, data.clients).await;
         let quiet = Quiet::insert(data.quiet, &database.owner().await).await;
         Self { database, server, clients, quiet, migrations: Migrations::of_checkout(), data }
