@@ -400,7 +400,7 @@ async fn a_release_runs_its_steps_in_order_and_can_be_repeated() {
         let options = format!("--config-env dev {template} {option} --no-fail-on-empty-changeset");
         format!("deploy --config-file {} {options} {parameters}", config.display())
     };
-    let looks = [build.clone(), deploy("--no-execute-changeset")];
+    let looks = [build.clone(), deploy("--no-execute-changeset --s3-prefix task-api-dev-preview")];
     let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
     assert!(listed.contains("0001_create_users_and_tasks.sql would be applied"), "{listed}");
     assert_eq!(checkout.sam_log(), looks);

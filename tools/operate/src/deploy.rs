@@ -28,6 +28,9 @@ use crate::{
 /// The template's parameter with which CodeDeploy deploys although an alarm rings, and to all requests at once.
 const IGNORE_ALARMS: &str = "IgnoreAlarms";
 
+/// Makes a change set and prints it as a table.
+const LOOK: &str = "--no-execute-changeset";
+
 /// Recorded nothing.
 const FIRST_RELEASE: Version = Version::new(0, 1, 0);
 
@@ -57,18 +60,21 @@ pub(crate) async fn run(stage: &Stage, options: Options) -> anyhow::Result<()> {
     println!("  the secrets of {stage} are stored and valid, and the functions' role has its limits");
 
     announce(2, "build")?;
-    packages::build(stage, &parameters, &settings)?;
+    let mut deployments = Deployments::read(&store).await?;
+    packages::build(stage, &parameters, &settings, deployments.rollbacks)?;
 
     announce(3, "changes")?;
     let migrations = Migrations::read(Path::new("migrations"))?;
     let database = connect_as_owner(&settings).await?;
     let listed = if options.dry_run { options.contract } else { Contract::Nothing };
     migrations.dry_run(&database, listed, &mut io::stdout()).await?;
-    let asks = config.confirm && !options.yes;
-    if options.dry_run || asks {
-        sam_deploy(stage, &parameters, "--no-execute-changeset")?;
+    let asks = config.confirm && !options.yes && !options.dry_run;
+    if asks {
+        sam_deploy(stage, &parameters, &[LOOK])?;
     }
     if options.dry_run {
+        // What a deployment uploads must not come from one who may only look.
+        sam_deploy(stage, &parameters, &[LOOK, "--s3-prefix", &format!("{}-preview", config.stack)])?;
         println!("\nNothing was changed. Without DRY_RUN the migrations are applied, and {stage} is deployed.");
         return Ok(());
     }
@@ -80,11 +86,10 @@ pub(crate) async fn run(stage: &Stage, options: Options) -> anyhow::Result<()> {
     migrations.up(&mut database, Contract::Nothing, PATIENCE, &mut io::stdout()).await?;
 
     announce(5, "deploy")?;
-    let mut deployments = Deployments::read(&store).await?;
     if exists {
         add_unrecorded(&mut deployments, &stack, &database).await?;
     }
-    sam_deploy(stage, &parameters, "--no-confirm-changeset").context(
+    sam_deploy(stage, &parameters, &["--no-confirm-changeset"]).context(
         "if the events above say that an alarm is active: ALARMS=ignore deploys all the same (docs/operations.md)",
     )?;
     stack.protect(true).await?;
@@ -149,11 +154,10 @@ async fn checks(stage: &Stage, config: &StageConfig) -> anyhow::Result<Checked> 
 
 /// Deploys what was built. After a no to its question, `sam` would report a success. By itself it would look for its
 /// configuration beside the built template.
-fn sam_deploy(stage: &Stage, parameters: &[String], option: &str) -> anyhow::Result<()> {
+fn sam_deploy(stage: &Stage, parameters: &[String], options: &[&str]) -> anyhow::Result<()> {
     let (stage, config) = (stage.to_string(), path::absolute(SAMCONFIG)?.display().to_string());
-    let deploy =
-        ["deploy", "--config-file", &config, "--config-env", &stage, "--template-file", packages::TEMPLATE, option];
-    let deploy = [&deploy[..], &["--no-fail-on-empty-changeset"]].concat();
+    let deploy = ["deploy", "--config-file", &config, "--config-env", &stage, "--template-file", packages::TEMPLATE];
+    let deploy = [&deploy[..], options, &["--no-fail-on-empty-changeset"]].concat();
     sam([deploy.into_iter().map(str::to_owned).collect(), parameters.to_vec()].concat())
 }
 

@@ -15,10 +15,13 @@ use crate::{
 /// What a parameter of the Parameter Store's standard tier holds, in bytes.
 const CAPACITY: usize = 4096;
 
-/// The oldest first. At least two fit into a parameter.
 #[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(transparent)]
-pub(crate) struct Deployments(Vec<Deployment>);
+pub(crate) struct Deployments {
+    /// How often one has become live again.
+    pub(crate) rollbacks: u32,
+    /// The oldest first. At least two fit into a parameter.
+    last: Vec<Deployment>,
+}
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Deployment {
@@ -43,6 +46,12 @@ impl Deployment {
     /// Whether these versions are its own. There may be functions that it did not have.
     fn is_of(&self, live: &Versions) -> bool {
         self.functions.0.iter().all(|(function, version)| live.0.get(function) == Some(version))
+    }
+
+    /// Whether a hash, abbreviated or not, is that of its commit.
+    fn is_of_commit(&self, hash: &str) -> bool {
+        let both = !hash.is_empty() && !self.commit.is_empty();
+        both && (self.commit.starts_with(hash) || hash.starts_with(&self.commit))
     }
 
     /// Whether its functions had read this version of a setting.
@@ -70,16 +79,16 @@ impl Deployments {
     /// Adds a deployment as the newest. Of several with the same code, the last is kept; the oldest are given up when the
     /// parameter is full.
     pub(crate) fn add(&mut self, deployment: Deployment) {
-        self.0.retain(|known| known.functions != deployment.functions);
-        self.0.push(deployment);
-        while self.0.len() > 1 && serde_json::to_string(self).is_ok_and(|text| text.len() > CAPACITY) {
-            self.0.remove(0);
+        self.last.retain(|known| known.functions != deployment.functions);
+        self.last.push(deployment);
+        while self.last.len() > 1 && serde_json::to_string(self).is_ok_and(|text| text.len() > CAPACITY) {
+            self.last.remove(0);
         }
     }
 
     /// Whether these versions are those of a deployment.
     pub(crate) fn knows(&self, live: &Versions) -> bool {
-        self.0.iter().any(|deployment| deployment.is_of(live))
+        self.last.iter().any(|deployment| deployment.is_of(live))
     }
 
     /// Takes the deployment of a commit, or else the one before that with these versions, for the live one from now on, and
@@ -88,23 +97,24 @@ impl Deployments {
     /// # Errors
     /// There is none; the message lists those that there are.
     pub(crate) fn go_back(&mut self, live: &Versions, commit: Option<&str>) -> anyhow::Result<&Deployment> {
-        let now = self.0.iter().rposition(|it| it.is_of(live));
+        let now = self.last.iter().rposition(|it| it.is_of(live));
         let target = match commit {
-            Some(commit) => self.0.iter().rposition(|it| !commit.is_empty() && it.commit.starts_with(commit)),
-            None => now.and_then(|now| self.0[..now].iter().rposition(|it| !it.given_up)),
+            Some(commit) => self.last.iter().rposition(|it| it.is_of_commit(commit)),
+            None => now.and_then(|now| self.last[..now].iter().rposition(|it| !it.given_up)),
         };
         let target = target.with_context(|| {
-            let known: Vec<_> = self.0.iter().map(Deployment::title).collect();
+            let known: Vec<_> = self.last.iter().map(Deployment::title).collect();
             let what = commit.map_or("there is no deployment before the live one".to_owned(), |commit| {
                 format!("commit {commit} was not deployed, or too long ago")
             });
             format!("{what}; what can be live, with TO=COMMIT: {}", known.join("; "))
         })?;
         if let Some(now) = now {
-            self.0[now].given_up = true;
+            self.last[now].given_up = true;
         }
-        self.0[target].given_up = false;
-        Ok(&self.0[target])
+        self.rollbacks += 1;
+        self.last[target].given_up = false;
+        Ok(&self.last[target])
     }
 }
 
@@ -125,15 +135,15 @@ mod tests {
         let mut deployments = Deployments::default();
         (0..200).for_each(|number| deployments.add(deployment(number)));
         let text = serde_json::to_string(&deployments).unwrap();
-        assert!(text.len() <= CAPACITY && deployments.0.len() > 2, "{text}");
-        assert_eq!(deployments.0.last().unwrap().commit, "0000199");
+        assert!(text.len() <= CAPACITY && deployments.last.len() > 2, "{text}");
+        assert_eq!(deployments.last.last().unwrap().commit, "0000199");
     }
 
     #[test]
     fn code_that_is_deployed_again_is_one_deployment() {
         let mut deployments = Deployments::default();
         [1, 2, 1].into_iter().for_each(|number| deployments.add(deployment(number)));
-        let commits: Vec<_> = deployments.0.iter().map(|deployment| &*deployment.commit).collect();
+        let commits: Vec<_> = deployments.last.iter().map(|deployment| &*deployment.commit).collect();
         assert_eq!(commits, ["0000002", "0000001"]);
     }
 
@@ -146,7 +156,7 @@ mod tests {
         };
         assert_eq!(go(3, None).unwrap(), "2");
         assert_eq!(go(2, None).unwrap(), "1");
-        assert_eq!(go(1, Some("0000003")).unwrap(), "3");
+        assert_eq!(go(1, Some("0000003fedcba98")).unwrap(), "3");
         // Both others were given up.
         for (live, commit) in [(3, None), (7, None), (3, Some("abc")), (3, Some(""))] {
             let error = go(live, commit).unwrap_err().to_string();

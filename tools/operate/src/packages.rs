@@ -13,18 +13,20 @@ const FOLDER: &str = ".aws-sam/build";
 pub(crate) const TEMPLATE: &str = ".aws-sam/build/template.yaml";
 
 /// Builds every function. The parameters decide for which processor.
-pub(crate) fn build(stage: &Stage, parameters: &[String], settings: &Settings) -> anyhow::Result<()> {
+pub(crate) fn build(stage: &Stage, parameters: &[String], settings: &Settings, rollbacks: u32) -> anyhow::Result<()> {
     let build = ["build", "--config-env", &stage.to_string(), "--build-dir", FOLDER].map(str::to_owned);
     sam([&build, parameters].concat())?;
-    stamp(Path::new(FOLDER), settings)
+    stamp(Path::new(FOLDER), settings, rollbacks)
 }
 
 /// Writes the versions of the settings into each function's package. So a changed setting changes every package, and
-/// the deployment restarts every function: they read settings only at start-up.
-fn stamp(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
+/// the deployment restarts every function: they read settings only at start-up. After a rollback, of which CloudFormation
+/// knows nothing, the deployment moves every alias, also of functions whose code is the same.
+fn stamp(folder: &Path, settings: &Settings, rollbacks: u32) -> anyhow::Result<()> {
     let versions: BTreeMap<_, _> = Setting::OF_FUNCTIONS
         .into_iter()
         .filter_map(|setting| Some((setting.name(), settings.get(&setting)?.version)))
+        .chain([("rollbacks", rollbacks.into())])
         .collect();
     let text = serde_json::to_string(&versions)?;
     let mut stamped = 0;

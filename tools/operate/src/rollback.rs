@@ -13,7 +13,7 @@ pub(crate) async fn run(stage: &Stage, commit: Option<&str>) -> anyhow::Result<(
     let config = stage.config()?;
     let aws = config.aws().await?;
     let (store, stack) = (Store::new(stage, &aws), Stack::new(stage, &config, &aws));
-    ensure!(stack.exists().await?, "{stage} is not deployed");
+    stack.ensure_at_rest().await?;
     let mut deployments = Deployments::read(&store).await?;
     let target = deployments.go_back(&stack.live().await?, commit)?.clone();
     println!("{stage} goes back to {}", target.title());

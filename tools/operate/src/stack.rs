@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::{Client, error::ProvideErrorMetadata, types::StackStatus};
 use aws_sdk_lambda::types::AliasRoutingConfiguration;
@@ -56,6 +56,20 @@ impl Stack {
             }
             _ => Ok(true),
         }
+    }
+
+    /// # Errors
+    /// There is no stack, or something is under way in it.
+    pub(crate) async fn ensure_at_rest(&self) -> anyhow::Result<()> {
+        let name = &self.name;
+        let stack = self.describe().await?.with_context(|| format!("there is no stack {name}"))?;
+        let status = stack.stack_status.context("the stack has no status")?;
+        ensure!(
+            !status.as_str().ends_with("_IN_PROGRESS"),
+            "the stack {name} is in {status}: `aws cloudformation cancel-update-stack --stack-name {name}` takes it back; \
+             then repeat this if necessary"
+        );
+        Ok(())
     }
 
     /// Whether there is a stack, in whatever state.

@@ -41,6 +41,8 @@ impl Programs {
         for folder in folders {
             found.extend(Self::in_folder(folder).await);
         }
+        // Libraries before 16 do not know the system's certificates.
+        let major = if ca_file().is_some() { major } else { major.max(16) };
         let newest = found.iter().map(|programs| programs.major).max();
         let suitable =
             found.into_iter().filter(|programs| programs.major >= major).min_by_key(|programs| programs.major);
