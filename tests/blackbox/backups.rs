@@ -328,6 +328,8 @@ async fn the_scheduled_backup_is_made_by_the_commands_and_with_the_rights_in_the
             "BACKUP_KEY" => &public,
             "SOURCE" => &format!("file://{}", source.display()),
             "REVISION" => &git_branch(&source),
+            // For the packages that are installed.
+            "POSTGRES" => continue,
             _ => panic!("what is {name}?"),
         };
         bash.env(name, value);

@@ -61,9 +61,9 @@ async fn a_stage_is_created_updated_given_new_keys_and_removed_as_documented() {
 #[tokio::test]
 async fn the_monitor_the_sweep_and_the_ends_of_all_sessions_work_as_documented() {
     let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
     checkout.database.migrate(&migrations(), &["up"]).await.unwrap().success();
-    let variables = [("DATABASE_URL_UNPOOLED", checkout.owner_url())];
-    let output = run(&checkout, &blocks("operations.md", "sh test").concat(), &variables).await;
+    let output = run(&checkout, &blocks("operations.md", "sh test").concat(), &[]).await;
     assert!(output.contains("Slow queries") && !output.contains("not available"), "{output}");
     assert!(output.contains("0 tags that no task has were deleted"), "{output}");
     assert_eq!(output.matches("the sessions of 0 accounts were ended").count(), 2, "{output}");
