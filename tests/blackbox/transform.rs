@@ -53,6 +53,7 @@ fn variables(text: &str) -> Vec<String> {
 /// Every route leads to the alias of its function, never to its newest code, and may call it.
 fn routes_lead_to_aliases(resources: &Resources) {
     let permissions: Vec<_> = of_type(resources, "AWS::Lambda::Permission").map(|(_, permission)| permission).collect();
+    let variable = Regex::new(r"\{[^}]+\}").unwrap();
     for route in routes() {
         let alias = alias_of(&route.function, resources);
         let method = route.method.to_lowercase();
@@ -60,7 +61,7 @@ fn routes_lead_to_aliases(resources: &Resources) {
         let uri = integration["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].as_str().unwrap();
         assert!(uri.contains(&format!("${{{alias}}}/invocations")), "{route:?}: {uri}");
         // A variable of a path is a `*`.
-        let path = Regex::new(r"\{[^}]+\}").unwrap().replace_all(&route.path, "*").into_owned();
+        let path = variable.replace_all(&route.path, "*");
         let source = format!("/{}{path}", route.method);
         let may_call = |permission: &&&Value| {
             let arn = permission["SourceArn"]["Fn::Sub"][0].as_str().unwrap();

@@ -12,7 +12,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.openapi.checks import RejectedPositiveData
 
-TIMEOUT = 30
+TIMEOUT = 120
 API = os.environ["API_URL"]
 PASSWORD = "correct horse"
 

@@ -54,6 +54,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
 }
 
 /// One of PostgreSQL's programs for clients. Not every installation has them: without it, the test has to be skipped.
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 pub fn client_program(name: &str) -> Option<PathBuf> {
     let program = Path::new(&variable("PG_BIN")).join(name);
     if !program.is_file() {

@@ -49,8 +49,16 @@ pub(crate) async fn run(profile: &Profile, supervisor: &Supervisor, command: &mu
 
 /// Runs tests against a fresh stack, with the programs that they need beside it.
 pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &mut Command) -> Result<u8> {
-    let names =
-        ["moto", "sam", "schemathesis", "openapi-typescript", "openapi-python-client", "chromium", "chromedriver", "axe"];
+    let names = [
+        "moto",
+        "sam",
+        "schemathesis",
+        "openapi-typescript",
+        "openapi-python-client",
+        "chromium",
+        "chromedriver",
+        "axe",
+    ];
     for name in names {
         // In the variable of that name, such as OPENAPI_TYPESCRIPT.
         command.env(name.to_uppercase().replace('-', "_"), tools::program(name).await?);
