@@ -192,7 +192,7 @@ fn the_routes_that_hash_or_send_mail_have_a_limit_of_their_own() {
 fn the_logs_and_their_key_outlive_the_stack_and_do_not_hinder_the_next() {
     let template = template();
     let logs: Vec<_> = template.resources("AWS::Logs::LogGroup").collect();
-    assert_eq!(logs.len(), 2);
+    assert_eq!(logs.len(), 3);
     for (name, properties) in &logs {
         let [pattern, values] = &properties["LogGroupName"]["Fn::Sub"].as_array().unwrap()[..] else {
             panic!("{name}")

@@ -87,7 +87,7 @@ fn alarms_are_of_this_stack(resources: &Resources) {
         names.insert(alarm["AlarmName"].to_string());
         let metrics = alarm["Metrics"].as_array().into_iter().flatten().map(|metric| &metric["MetricStat"]["Metric"]);
         for metric in metrics.chain([alarm]) {
-            dimension(metric, &["AWS::Lambda::Function", "AWS::ApiGatewayV2::Api"]);
+            dimension(metric, &["AWS::Lambda::Function", "AWS::ApiGatewayV2::Api", "AWS::CodeBuild::Project"]);
         }
     }
     for (name, group) in of_type(resources, "AWS::CodeDeploy::DeploymentGroup") {
