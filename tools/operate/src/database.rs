@@ -69,7 +69,11 @@ pub(crate) async fn check_login(url: &str, retry: Duration) -> anyhow::Result<()
 /// Connects to the stored direct address, for migrations.
 pub(crate) async fn connect_as_owner(settings: &Settings) -> anyhow::Result<Database> {
     let Stored { value: url, .. } = settings.get(&Setting::DatabaseUrlUnpooled).context("no direct address")?;
-    Database::connect(&Endpoint::new(url, ca_file().as_deref())?, CONNECT_TIMEOUT).await
+    connect_for_migrations(url, CONNECT_TIMEOUT).await
+}
+
+pub(crate) async fn connect_for_migrations(url: &str, limit: Duration) -> anyhow::Result<Database> {
+    Database::connect(&Endpoint::new(url, ca_file().as_deref())?, limit).await
 }
 
 /// The direct address of a stage's database, or else the other one.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     setting::Setting,
     stack::Versions,
-    store::{Settings, Store, Stored},
+    store::{Settings, Store, Stored, versions_of_functions},
 };
 
 /// What a parameter of the Parameter Store's standard tier holds, in bytes.
@@ -38,8 +38,8 @@ pub(crate) struct Deployment {
 
 impl Deployment {
     pub(crate) fn new(commit: &str, release: Version, settings: &Settings, functions: Versions) -> Self {
-        let of_functions = Setting::OF_FUNCTIONS.into_iter();
-        let settings = of_functions.filter_map(|it| Some((it.name().to_owned(), settings.get(&it)?.version))).collect();
+        let versions = versions_of_functions(settings).into_iter();
+        let settings = versions.map(|(name, version)| (name.to_owned(), version)).collect();
         Self { commit: commit.to_owned(), release, settings, functions, given_up: false }
     }
 

@@ -5,11 +5,11 @@ use std::{io, path::Path, time::Duration};
 
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
-use migrate::{Database, Endpoint, Migrations};
+use migrate::Migrations;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, error::SqlState};
 
-use crate::database::{ca_file, config, connect, no_answer};
+use crate::database::{config, connect, connect_for_migrations, no_answer};
 
 /// The first line of each comment is the title, the rest is what to look for.
 const QUERIES: [&str; 4] = [
@@ -48,7 +48,7 @@ pub(crate) async fn run(url: &str, limit: Duration) -> anyhow::Result<()> {
         println!("\n{rest}");
     }
     println!("\nMigrations\n");
-    let database = Database::connect(&Endpoint::new(url, ca_file().as_deref())?, limit).await?;
+    let database = connect_for_migrations(url, limit).await?;
     Migrations::read(Path::new("migrations"))?.list_unapplied(&database, &mut io::stdout()).await
 }
 

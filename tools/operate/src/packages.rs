@@ -1,10 +1,14 @@
 //! What `sam build` writes: a template, and a package for each function.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context, ensure};
 
-use crate::{programs::sam, setting::Setting, stage::Stage, store::Settings};
+use crate::{
+    programs::sam,
+    stage::Stage,
+    store::{Settings, versions_of_functions},
+};
 
 /// Given to `sam` explicitly: `samconfig.toml` could name another folder than the one that is stamped and deployed.
 const FOLDER: &str = ".aws-sam/build";
@@ -23,11 +27,8 @@ pub(crate) fn build(stage: &Stage, parameters: &[String], settings: &Settings, r
 /// the deployment restarts every function: they read settings only at start-up. After a rollback, of which CloudFormation
 /// knows nothing, the deployment moves every alias, also of functions whose code is the same.
 fn stamp(folder: &Path, settings: &Settings, rollbacks: u32) -> anyhow::Result<()> {
-    let versions: BTreeMap<_, _> = Setting::OF_FUNCTIONS
-        .into_iter()
-        .filter_map(|setting| Some((setting.name(), settings.get(&setting)?.version)))
-        .chain([("rollbacks", rollbacks.into())])
-        .collect();
+    let mut versions = versions_of_functions(settings);
+    versions.insert("rollbacks", rollbacks.into());
     let text = serde_json::to_string(&versions)?;
     let mut stamped = 0;
     for entry in fs::read_dir(folder)

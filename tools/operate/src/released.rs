@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     setting::Setting,
-    store::{Settings, Store, Stored},
+    store::{Settings, Store, Stored, versions_of_functions},
 };
 
 /// By the settings' names.
@@ -41,11 +41,9 @@ impl Released {
     /// Records that every function was restarted after these settings were stored.
     pub(crate) async fn record(store: &Store, settings: &Settings) -> anyhow::Result<()> {
         let mut released = Self::read(store).await?;
-        for setting in Setting::OF_FUNCTIONS {
-            let Some(Stored { version, .. }) = settings.get(&setting) else { continue };
-            if released.since(setting, *version).is_none() {
-                let release = Release { version: *version, since: unix_time().as_secs() };
-                released.0.insert(setting.name().to_owned(), release);
+        for (name, version) in versions_of_functions(settings) {
+            if released.0.get(name).is_none_or(|release| release.version != version) {
+                released.0.insert(name.to_owned(), Release { version, since: unix_time().as_secs() });
             }
         }
         released.write(store).await

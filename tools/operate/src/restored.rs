@@ -3,10 +3,10 @@
 use std::{io, path::Path};
 
 use anyhow::Result;
-use migrate::{Contract, Database, Endpoint, Migrations};
+use migrate::{Contract, Migrations};
 
 use crate::{
-    database::{CONNECT_TIMEOUT, ca_file},
+    database::{CONNECT_TIMEOUT, connect_for_migrations},
     end_sessions,
 };
 
@@ -15,6 +15,6 @@ use crate::{
 pub(crate) async fn run(url: &str, yes: bool) -> Result<()> {
     let migrations = Migrations::read(Path::new("migrations"))?;
     end_sessions::run(url, CONNECT_TIMEOUT, yes).await?;
-    let database = Database::connect(&Endpoint::new(url, ca_file().as_deref())?, CONNECT_TIMEOUT).await?;
+    let database = connect_for_migrations(url, CONNECT_TIMEOUT).await?;
     migrations.dry_run(&database, Contract::Nothing, &mut io::stdout()).await
 }

@@ -1,5 +1,5 @@
-//! Makes the code of an earlier deployment live again, without CloudFormation and without CodeDeploy, which refuses while an
-//! alarm rings.
+//! Makes the code of an earlier deployment live again, without a build and without CodeDeploy, which refuses while an alarm
+//! rings.
 
 use anyhow::ensure;
 

@@ -40,8 +40,7 @@ impl Stack {
     /// # Errors
     /// Something is under way in it, or it is stuck.
     pub(crate) async fn exists(&self) -> anyhow::Result<bool> {
-        let Some(stack) = self.describe().await? else { return Ok(false) };
-        let status = stack.stack_status.context("the stack has no status")?;
+        let Some(status) = self.status().await? else { return Ok(false) };
         let (name, stage) = (&self.name, &self.stage);
         match &status {
             StackStatus::ReviewInProgress => Ok(false),
@@ -62,8 +61,7 @@ impl Stack {
     /// There is no stack, or something is under way in it.
     pub(crate) async fn ensure_at_rest(&self) -> anyhow::Result<()> {
         let name = &self.name;
-        let stack = self.describe().await?.with_context(|| format!("there is no stack {name}"))?;
-        let status = stack.stack_status.context("the stack has no status")?;
+        let status = self.status().await?.with_context(|| format!("there is no stack {name}"))?;
         ensure!(
             !status.as_str().ends_with("_IN_PROGRESS"),
             "the stack {name} is in {status}: `aws cloudformation cancel-update-stack --stack-name {name}` takes it back; \
@@ -75,6 +73,11 @@ impl Stack {
     /// Whether there is a stack, in whatever state.
     pub(crate) async fn is_there(&self) -> anyhow::Result<bool> {
         Ok(self.describe().await?.is_some())
+    }
+
+    async fn status(&self) -> anyhow::Result<Option<StackStatus>> {
+        let Some(stack) = self.describe().await? else { return Ok(None) };
+        stack.stack_status.context("the stack has no status").map(Some)
     }
 
     async fn describe(&self) -> anyhow::Result<Option<aws_sdk_cloudformation::types::Stack>> {
@@ -137,7 +140,9 @@ impl Stack {
                     functions.extend(resource.physical_resource_id.map(|name| (logical_id, name)));
                 }
                 // SAM calls it so.
-                Some("AWS::Lambda::Alias") => aliases.push(logical_id.trim_end_matches("Aliaslive").to_owned()),
+                Some("AWS::Lambda::Alias") => {
+                    aliases.extend(logical_id.strip_suffix(&format!("Alias{ALIAS}")).map(str::to_owned));
+                }
                 _ => {}
             }
         }

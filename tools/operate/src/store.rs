@@ -20,6 +20,12 @@ pub(crate) struct Stored {
 
 pub(crate) type Settings = BTreeMap<Setting, Stored>;
 
+/// The versions of what the functions read at start-up, by the settings' names.
+pub(crate) fn versions_of_functions(settings: &Settings) -> BTreeMap<&'static str, i64> {
+    let of_functions = Setting::OF_FUNCTIONS.into_iter();
+    of_functions.filter_map(|setting| Some((setting.name(), settings.get(&setting)?.version))).collect()
+}
+
 /// The parameters of one stage.
 pub(crate) struct Store {
     client: Client,
