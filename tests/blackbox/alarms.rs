@@ -119,7 +119,7 @@ fn alarms_and_the_dashboard_show_metrics_that_are_written() {
     assert_eq!(from_logs.map(|metric| name(metric)).collect::<BTreeSet<_>>(), counted.collect());
 }
 
-/// CloudWatch finds a name by its words, if the term has no quotes: with them it has to be the whole name.
+/// A search term in quotes matches a whole name only. Without quotes it matches words of the name.
 #[test]
 fn the_dashboard_finds_every_function() {
     let template = template();
@@ -189,7 +189,7 @@ async fn a_mail_that_is_not_sent_is_counted() {
     assert!(log.lines().any(|line| phrases.iter().any(|phrase| line.contains(phrase))), "{log}");
 }
 
-/// The members of lines that a query names: its words, without its own language, what it quotes and what it introduces.
+/// The fields of log lines that a query uses: all its words but keywords, quoted text and the names that it defines.
 fn members(query: &str) -> BTreeSet<String> {
     const LANGUAGE: &str =
         "and as by coalesce count desc display fields filter in ispresent like limit max or parse pct sort stats";

@@ -14,10 +14,7 @@ impl Drill {
         let mut row = Row::of("1: tasks were deleted by accident");
         let mut account = Account::create(&self.server.api, self.data.tasks).await;
         let workload = Workload::start(take(&mut self.clients));
-        self.work(&workload).await;
-        let moment = self.database.moment().await;
-        self.migrate().await;
-        self.work(&workload).await;
+        let moment = self.pass_a_moment(&workload).await;
         account.delete_tasks().await;
         let newer = account.user.task("written since then").await;
         self.work(&workload).await;
@@ -38,10 +35,7 @@ impl Drill {
         let mut row = Row::of("2: an account was deleted with its tasks");
         let mut account = Account::create(&self.server.api, self.data.tasks).await;
         let workload = Workload::start(take(&mut self.clients));
-        self.work(&workload).await;
-        let moment = self.database.moment().await;
-        self.migrate().await;
-        self.work(&workload).await;
+        let moment = self.pass_a_moment(&workload).await;
         account.user.delete("").await.expect(204);
         self.work(&workload).await;
 
@@ -53,6 +47,15 @@ impl Drill {
         self.work(&workload).await;
         self.finish(workload, &mut row).await;
         row
+    }
+
+    /// Clients write, and go on after a moment and a migration. Returns the moment.
+    async fn pass_a_moment(&mut self, workload: &Workload) -> String {
+        self.work(workload).await;
+        let moment = self.database.moment().await;
+        self.migrate().await;
+        self.work(workload).await;
+        moment
     }
 
     /// Copies what an account had at a moment from a branch.
@@ -98,7 +101,7 @@ impl Drill {
         row.step("until clients have signed in and written", write).await;
         self.work(&workload).await;
 
-        // The moment has brought this session back, and then it has ended with all others.
+        // Its session came back with the moment, and has ended with all others since.
         account.user.get("/tasks").await.expect(401);
         account.sign_in().await;
         row.compare(&account.tasks, &account.list().await);
