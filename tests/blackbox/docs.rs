@@ -114,7 +114,10 @@ async fn a_stage_is_created_updated_given_new_keys_and_removed_as_documented() {
     let script = script.replace("make rollback", &format!("date >code.txt && {commit} && {deploy} && make rollback"));
     // The first of the list that is printed before. moto's groups do not name their key.
     let list = blocks("deploy.md", "sh test").into_iter().find(|block| block.starts_with("aws logs describe")).unwrap();
-    let (delete, key) = ("aws logs delete-log-group", "KEY=$(aws kms list-keys --query Keys[0].KeyId --output text)");
+    let (delete, key) = (
+        "aws logs delete-log-group",
+        "KEY=$(aws kms list-keys --region eu-central-1 --query Keys[0].KeyId --output text)",
+    );
     let script = script.replace(delete, &format!("read -r GROUP _ < <({list}); {key}; {delete}"));
     let output = run(&checkout, &script, &variables).await;
     assert!(output.contains("would be applied") && output.contains("nothing to apply"), "{output}");
