@@ -21,32 +21,34 @@ db: ## run the database only, for a `cargo lambda watch` of your own
 sam-local: ## run the same in containers, as `sam local start-api` does it; needs a Docker engine
 	@$(XTASK) sam-local
 
+# With `--workspace`: selected otherwise, the dependencies have other features and compile anew.
 test: ## check formatting and lints, run the unit tests, then the whole API's tests over HTTP (TEST_PORT)
 	$(XTASK) tools
 	$(XTASK) check
-	cargo test --workspace --exclude tests
-	$(XTASK) test -- cargo test -p tests
+	cargo test --workspace --lib --bins
+	cargo test --workspace --doc
+	$(XTASK) test -- cargo test --workspace --test '*'
 
 test-faults: ## break the database in every way under load, at length (some minutes), and print what came of it
-	LONG=1 $(XTASK) test -- cargo test -p tests --test faults -- --skip drill::
+	LONG=1 $(XTASK) test -- cargo test --workspace --test faults -- --skip drill::
 
 drill: ## play the specification's disasters, and the way back from each; writes docs/drill.md
-	LONG=1 $(XTASK) run -- cargo test -p tests --test faults -- drill::
+	LONG=1 $(XTASK) run -- cargo test --workspace --test faults -- drill::
 
 test-upgrade: ## rehearse the upgrade from 0.1.0 under load, with UPGRADE_TASKS (200000) tasks; writes docs/upgrade.md
-	$(XTASK) run -- cargo test -p tests --bench upgrade
+	$(XTASK) run -- cargo test --workspace --bench upgrade
 
 bench: ## measure release builds beside floors and peers, in BENCH_ROUNDS (5) rounds; writes docs/performance.md
 	$(XTASK) run -- cargo test -p tests --bench performance
 
 bench-lists: ## measure what lists cost the database on BENCH_TASKS (10000000) tasks; writes docs/lists.md
-	$(XTASK) run -- cargo test -p tests --bench bench
+	$(XTASK) run -- cargo test --workspace --bench bench
 
 bench-page: ## measure how long the page takes on a slow network, and with thousands of tasks; writes docs/page.md
-	$(XTASK) test -- cargo test -p tests --bench page
+	$(XTASK) test -- cargo test --workspace --bench page
 
 pictures: ## take the README's pictures of the page anew
-	$(XTASK) test -- cargo test -p tests --test browser views
+	$(XTASK) test -- cargo test --workspace --test browser views
 	cp .local/test/screenshots/tasks-light-desktop.png .local/test/screenshots/tasks-dark-phone.png functions/web/pictures/
 
 test-sam: ## build with `sam build`, look at what was built, and run the main tests on it in containers (TEST_PORT)

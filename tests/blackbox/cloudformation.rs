@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use migrate::RELEASE;
 use regex::Regex;
 use serde_json::Value;
-use tests::{database::column, operate::Checkout};
+use tests::{database::column, operate::Checkout, template::template};
 
 const STACK: &str = "task-api-dev";
 
@@ -204,6 +204,35 @@ async fn alarms_are_ignored_only_for_the_deployment_that_says_so() {
     deploy(&checkout).await;
     let deploys: Vec<_> = checkout.sam_log().into_iter().filter(|line| line.starts_with("deploy")).collect();
     assert!(deploys[0].ends_with("IgnoreAlarms=\"true\"") && deploys[1].ends_with("IgnoreAlarms=\"false\""));
+}
+
+#[tokio::test]
+async fn more_than_the_account_has_left_is_not_reserved() {
+    let checkout = Checkout::create().await;
+    checkout.store_secrets().await;
+    let samconfig = fs::read_to_string(checkout.path("samconfig.toml")).unwrap();
+    let reserve = async |each: u32| {
+        checkout.write(
+            "samconfig.toml",
+            &samconfig.replace("\"Stage=dev\"", &format!("\"Stage=dev\", \"ReservedConcurrency={each}\"")),
+        );
+        checkout.commit().await;
+        checkout.run(&["deploy"], "", &[]).await
+    };
+    let count = u32::try_from(template().functions().len()).unwrap();
+    // Of an account's 1,000, 100 stay for the functions that reserve none.
+    let most = 900 / count;
+    let error = reserve(most + 1).await.failure();
+    assert!(error.contains(&format!("reserves {} executions", (most + 1) * count)), "{error}");
+    assert!(error.contains("the account has 900 left"), "{error}");
+    assert_eq!(checkout.sam_log(), [""; 0]);
+    reserve(most).await.success();
+    // What the stage has reserved already is its own.
+    for function in checkout.store.live_versions().await.into_keys() {
+        checkout.store.reserve(&function, most).await;
+    }
+    reserve(most - 1).await.success();
+    assert!(reserve(most + 1).await.failure().contains("reserves"));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@
 //! - `tests/clients`: programs with clients generated from it; run by `blackbox::clients`;
 //! - `tests/fuzz`: random events, run by `make fuzz`.
 //!
-//! To run one test, or one file: `cargo xtask test -- cargo test -p tests --test blackbox -- users::`.
+//! To run one test, or one file: `cargo xtask test -- cargo test --workspace --test blackbox -- users::`.
 //!
 //! Start reading at [`api`]: a test mostly takes [`api::Api::shared`], a fresh [`api::User`] of it, and checks replies.
 //! A test that needs other settings, or has to see the log, starts a [`server::TestServer`] of its own; one that breaks

@@ -43,7 +43,8 @@ impl ParameterStore {
 
     fn run(mut moto: Command) -> Self {
         let port = free_port();
-        moto.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        // A certificate is valid at once.
+        moto.args(["-H", "127.0.0.1", "-p", &port.to_string()]).env("MOTO_ACM_VALIDATION_WAIT", "-1");
         let service = Service::start(TempDir::new().expect("a folder"), port, &mut moto);
         Self { service, endpoint: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() }
     }
@@ -138,6 +139,14 @@ impl ParameterStore {
             versions.insert(name.to_owned(), alias["FunctionVersion"].as_str().expect("a version").to_owned());
         }
         versions
+    }
+
+    /// Has a function reserve so many executions at once.
+    pub async fn reserve(&self, function: &str, executions: u32) {
+        let call = self.http.put(format!("{}/2017-10-31/functions/{function}/concurrency", self.endpoint));
+        let call = call.header("authorization", authorization("lambda"));
+        let response = call.json(&json!({"ReservedConcurrentExecutions": executions})).send().await.expect("an answer");
+        assert!(response.status().is_success(), "{response:?}");
     }
 
     /// How many calls there have been, by anyone.

@@ -1,10 +1,14 @@
 """moto's server, with what its CloudFormation lacks for this project's stack: aliases, which its Lambda has, updates in an
 order in which a new version is of the new code, change sets that are only looked at, and protection from being deleted.
+Its Lambda lacks the limits of an account.
 """
 
+import json
 import sys
 
 from moto.awslambda.models import LambdaVersion, lambda_backends
+from moto.awslambda.responses import LambdaResponse
+from moto.awslambda.urls import url_paths
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import ChangeSet, CloudFormationBackend
@@ -118,6 +122,14 @@ def update_termination_protection(self):
     return ActionResult({"StackId": stack.stack_id})
 
 
+def get_account_settings(self):
+    """A new account's 1,000 executions at once, but for those that are reserved."""
+    reserved = sum(int(function.reserved_concurrency or 0) for function in self.backend.list_functions())
+    return json.dumps({"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000 - reserved}})
+
+
+url_paths["{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dispatch
+LambdaResponse.get_account_settings = get_account_settings
 parsing.parse_and_update_resource = update_if_there
 parsing.ResourceMap.update = update_in_order
 CloudFormationBackend.create_change_set = create_only_one_stack

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use gateway::template::Template;
 use migrate::{Contract, Database, Migrations, Patience, own_release};
 use semver::Version;
 
@@ -56,6 +57,11 @@ pub(crate) async fn run(stage: &Stage, options: Options) -> anyhow::Result<()> {
     announce(1, "checks")?;
     let Checked { commit, store, stack } = checks(stage, &config).await?;
     let exists = stack.exists().await?;
+    let functions = Template::read(Path::new("template.yaml"))?.functions().len();
+    let reserved = config.reserved_concurrency()?.saturating_mul(functions.try_into()?);
+    if reserved > 0 {
+        stack.ensure_can_reserve(reserved).await?;
+    }
     let settings = secrets::check(&store).await?;
     println!("  the secrets of {stage} are stored and valid, and the functions' role has its limits");
 

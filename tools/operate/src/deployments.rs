@@ -92,7 +92,8 @@ impl Deployments {
     }
 
     /// Takes the deployment of a commit, or else the one before that with these versions, for the live one from now on, and
-    /// gives up the one that was. One that was given up is found by its commit alone.
+    /// gives up the one that was. If there is none with these versions, as after a rollback that stopped halfway, it is the
+    /// newest. One that was given up is found by its commit alone.
     ///
     /// # Errors
     /// There is none; the message lists those that there are.
@@ -100,7 +101,7 @@ impl Deployments {
         let now = self.last.iter().rposition(|it| it.is_of(live));
         let target = match commit {
             Some(commit) => self.last.iter().rposition(|it| it.is_of_commit(commit)),
-            None => now.and_then(|now| self.last[..now].iter().rposition(|it| !it.given_up)),
+            None => self.last[..now.unwrap_or(self.last.len())].iter().rposition(|it| !it.given_up),
         };
         let target = target.with_context(|| {
             let known: Vec<_> = self.last.iter().map(Deployment::title).collect();
@@ -158,12 +159,24 @@ mod tests {
         assert_eq!(go(2, None).unwrap(), "1");
         assert_eq!(go(1, Some("0000003fedcba98")).unwrap(), "3");
         // Both others were given up.
-        for (live, commit) in [(3, None), (7, None), (3, Some("abc")), (3, Some(""))] {
+        for (live, commit) in [(3, None), (3, Some("abc")), (3, Some(""))] {
             let error = go(live, commit).unwrap_err().to_string();
             assert!(error.contains("release 0.2.0, commit 0000002"), "{error}");
         }
         deployments.add(deployment(4));
         assert_eq!(deployments.go_back(&versions(4), None).unwrap().commit, "0000003");
+    }
+
+    #[test]
+    fn going_back_that_stopped_halfway_is_repeated() {
+        let mut deployments = Deployments::default();
+        (1..=3).for_each(|number| deployments.add(deployment(number)));
+        let target = deployments.go_back(&versions(3), None).unwrap().functions.clone();
+        let mut halfway = versions(3);
+        halfway.0.extend(target.0.into_iter().take(7));
+        for live in [versions(3), halfway] {
+            assert_eq!(deployments.go_back(&live, None).unwrap().commit, "0000002");
+        }
     }
 
     #[test]

@@ -24,8 +24,9 @@ pub(crate) async fn run(stage: &Stage, commit: Option<&str>) -> anyhow::Result<(
         ensure!(target.release >= oldest, "{migration} has taken away what releases before {oldest} need");
     }
 
-    stack.go_live(&target.functions).await?;
+    // Before the first function moves: if a later one does not, this command leads to the same deployment again.
     deployments.write(&store).await?;
+    stack.go_live(&target.functions).await?;
     database.record_release(&target.release).await?;
     // Execution environments of its versions may be left, with the settings of then.
     Released::keep(&store, |setting| settings.get(&setting).is_some_and(|it| target.had_read(setting, it.version)))

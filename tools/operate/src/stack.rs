@@ -8,10 +8,13 @@ use aws_sdk_cloudformation::{Client, error::ProvideErrorMetadata, types::StackSt
 use aws_sdk_lambda::types::AliasRoutingConfiguration;
 use serde::{Deserialize, Serialize};
 
-use crate::stage::{Stage, StageConfig};
+use crate::stage::{SAMCONFIG, Stage, StageConfig};
 
 /// What the gateway calls, in the template (`AutoPublishAlias`).
 const ALIAS: &str = "live";
+
+/// How many executions at once Lambda keeps in an account for the functions that reserve none.
+const NEVER_RESERVED: i32 = 100;
 
 /// The output of the stack with the API's URL.
 const URL_OUTPUT: &str = "Url";
@@ -94,6 +97,30 @@ impl Stack {
         let stack = self.describe().await?.with_context(|| format!("there is no stack {}", self.name))?;
         let url = stack.outputs.unwrap_or_default().into_iter().find(|output| output.output_key() == Some(URL_OUTPUT));
         url.and_then(|output| output.output_value).with_context(|| format!("the stack has no output {URL_OUTPUT}"))
+    }
+
+    /// # Errors
+    /// The account has not so many executions at once left to reserve, besides those that the stack's functions have
+    /// reserved.
+    pub(crate) async fn ensure_can_reserve(&self, executions: i32) -> anyhow::Result<()> {
+        let limits = self.lambda.get_account_settings().send().await;
+        let limits = limits.context("the limits of the account cannot be read")?.account_limit;
+        let mut left =
+            limits.context("the account has no limits")?.unreserved_concurrent_executions.unwrap_or_default();
+        left -= NEVER_RESERVED;
+        if self.is_there().await? {
+            for function in self.functions().await?.into_values() {
+                let own = self.lambda.get_function_concurrency().function_name(&function).send().await;
+                let own = own.with_context(|| format!("what {function} has reserved cannot be read"))?;
+                left += own.reserved_concurrent_executions.unwrap_or_default();
+            }
+        }
+        ensure!(
+            executions <= left,
+            "ReservedConcurrency in {SAMCONFIG} reserves {executions} executions for all functions together, and the \
+             account has {left} left (docs/operations.md, Connections)"
+        );
+        Ok(())
     }
 
     /// Protects the stack from being deleted, or lets it be deleted.

@@ -102,9 +102,22 @@ impl StageConfig {
 
     /// The first of the template's `AllowedOrigins`, unless it is `*`.
     pub(crate) fn allowed_origin(&self) -> Option<String> {
-        let (_, origins) = self.parameters.iter().find(|(name, _)| name == "AllowedOrigins")?;
-        let first = origins.split(',').next()?.trim();
+        let first = self.parameter("AllowedOrigins")?.split(',').next()?.trim();
         Some(first.to_owned()).filter(|origin| !origin.is_empty() && origin != "*")
+    }
+
+    /// How many executions at once each function reserves; 0 for none.
+    pub(crate) fn reserved_concurrency(&self) -> anyhow::Result<i32> {
+        let value = self.parameter("ReservedConcurrency").unwrap_or_default();
+        if value.is_empty() {
+            return Ok(0);
+        }
+        value.parse().with_context(|| format!("ReservedConcurrency in {SAMCONFIG} is {value:?}, which is no number"))
+    }
+
+    /// What `parameter_overrides` gives a parameter of the template.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
     /// The user's configuration, with the stage's region.

@@ -1,11 +1,19 @@
 //! The workspace's own programs, built by the cargo that runs this one.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
+use fs_err as fs;
 use tokio::process::Command;
+use toml::{Table, Value};
+
+use crate::profile::{Kind, Profile};
+
+/// The programs that a stack runs, besides its functions.
+const OF_A_STACK: [&str; 2] = ["gateway", "migrate"];
 
 /// Cargo, in a clean environment.
 pub(crate) fn cargo() -> Command {
@@ -14,9 +22,21 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Removes what this program was run with by cargo, and what the user has set for another database.
+/// Removes what this program was run with by cargo and by make, and what the user has set for another database.
 pub(crate) fn hide_settings(command: &mut Command) {
-    const PREFIXES: [&str; 7] = ["DATABASE_", "JWT_", "MAIL_", "PAGE_URL", "PG", "CARGO_PKG_", "CARGO_MANIFEST_"];
+    // A make that finds the level of another one prints the folder that it enters.
+    const PREFIXES: [&str; 10] = [
+        "DATABASE_",
+        "JWT_",
+        "MAIL_",
+        "PAGE_URL",
+        "PG",
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+    ];
     for (name, _) in std::env::vars_os() {
         if PREFIXES.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
@@ -24,11 +44,18 @@ pub(crate) fn hide_settings(command: &mut Command) {
     }
 }
 
-/// Builds every function and the tools. Returns the folder that cargo puts the programs in, which depends on its
-/// configuration.
-pub(crate) async fn build(root: &Path) -> Result<PathBuf> {
+/// Builds every function and the tools; for `dev`, only what it runs. Returns the folder that cargo puts the programs in,
+/// which depends on its configuration.
+pub(crate) async fn build(profile: &Profile) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--message-format", "json-render-diagnostics"]).current_dir(root);
+    build.args(["build", "--message-format", "json-render-diagnostics"]).current_dir(&profile.root);
+    if profile.kind == Kind::Dev {
+        let functions = routed(&fs::read_to_string(profile.root.join("Cargo.toml"))?)?;
+        // `--bin`, not `-p`: with the features of the whole build, which then compiles nothing a second time.
+        for program in OF_A_STACK.into_iter().map(str::to_owned).chain(functions) {
+            build.args(["--bin", &program]);
+        }
+    }
     let built = build.stdout(Stdio::piped()).spawn()?.wait_with_output().await.context("cannot run cargo")?;
     if !built.status.success() {
         bail!("the build failed; see the compiler's output above");
@@ -40,4 +67,15 @@ pub(crate) async fn build(root: &Path) -> Result<PathBuf> {
     });
     let program = programs.last().context("the build made no program")?;
     Ok(program.parent().context("a program in no folder")?.into())
+}
+
+/// The functions that `cargo lambda watch` has routes to, by the workspace's manifest.
+fn routed(manifest: &str) -> Result<BTreeSet<String>> {
+    let manifest: Table = manifest.parse()?;
+    let router = ["metadata", "lambda", "watch", "router"]
+        .iter()
+        .try_fold(&manifest["workspace"], |value, name| value.get(name));
+    let router = router.and_then(Value::as_table).context("Cargo.toml has no routes")?;
+    let routes = router.values().filter_map(Value::as_array).flatten();
+    Ok(routes.filter_map(|route| route.get("function")?.as_str().map(str::to_owned)).collect())
 }

@@ -51,6 +51,7 @@ pub(crate) async fn run(profile: &Profile, supervisor: &Supervisor, command: &mu
 pub(crate) async fn test(profile: &Profile, supervisor: &Supervisor, command: &mut Command) -> Result<u8> {
     let names = [
         "moto",
+        "aws",
         "sam",
         "schemathesis",
         "openapi-typescript",
@@ -87,7 +88,9 @@ pub(crate) async fn sam_local(profile: &Profile, supervisor: &Supervisor) -> Res
 pub(crate) async fn test_sam(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
     let stack = Stack::start_in_containers(profile, supervisor).await?;
     let mut test = cargo();
-    test.args(["test", "-p", "tests", "--", "--include-ignored"]).args(sam::MAIN_CASES).current_dir(&profile.root);
+    test.args(["test", "--workspace", "--test", "*", "--", "--include-ignored"])
+        .args(sam::MAIN_CASES)
+        .current_dir(&profile.root);
     test.env("SAM_BUILD", sam::build_folder(profile)).env("LAMBDA_EMULATOR", sam::emulator().await?);
     Ok(process::exit_code(stack.run(test.env("LAMBDA_IMAGE", containers::image())).await?))
 }

@@ -14,8 +14,8 @@ use crate::settings::{Settings, url};
 use crate::supervisor::{Supervisor, wait_until};
 use crate::{cargo::hide_settings, process::run_quietly};
 
-/// Brings the schema up to date as its owner, sweeps unused tags, and creates the functions' role as the superuser: an
-/// owner that the first release created may not create roles.
+/// Brings the schema up to date as its owner, and creates the functions' role as the superuser: an owner that the first
+/// release created may not create roles.
 pub(crate) async fn migrate(
     profile: &Profile,
     programs: &Path,
@@ -29,12 +29,8 @@ pub(crate) async fn migrate(
         command.args(&words[1..]).envs(settings).envs(variables.iter().copied()).current_dir(&profile.root);
         run_quietly(&mut command, &profile.log(&words[..2].join("-"))).await
     };
-    let is_dev = profile.kind == Kind::Dev;
     // No older release runs with `dev`.
-    run(if is_dev { "migrate up --contract" } else { "migrate up" }, &[]).await?;
-    if is_dev {
-        run("operate sweep", &[("STAGE", "")]).await?;
-    }
+    run(if profile.kind == Kind::Dev { "migrate up --contract" } else { "migrate up" }, &[]).await?;
     let superuser = url(SUPERUSER, &postgres.password, profile.postgres_port());
     let variables = [("DATABASE_URL_UNPOOLED", &*superuser), ("FUNCTIONS_PASSWORD", &postgres.functions_password)];
     run("migrate role", &variables).await

@@ -81,7 +81,7 @@ impl<'a> Stack<'a> {
                 "  no PgBouncer: DATABASE_URL is PostgreSQL itself, and what only fails behind a pooler goes unnoticed"
             ),
         }
-        let programs = verbose_step("build", cargo::build(&profile.root)).await?;
+        let programs = verbose_step("build", cargo::build(profile)).await?;
         let settings = settings(profile, &postgres, tools.pgbouncer.is_some(), &tls)?;
         let migrate = functions::migrate(profile, &programs, &settings, &postgres);
         step("migrations and the functions' role", migrate).await?;
