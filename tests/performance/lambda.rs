@@ -3,10 +3,11 @@
 //! it takes little time itself.
 
 use std::{
-    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    io::{self, BufRead, BufReader, ErrorKind, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
@@ -23,6 +24,8 @@ pub(crate) struct Lambda {
     polls: Receiver<Instant>,
     events: Sender<Vec<u8>>,
     answers: Receiver<Result<Answer, String>>,
+    /// Whether the next connection is the last.
+    over: Arc<AtomicBool>,
 }
 
 /// What a process has sent for an event.
@@ -60,17 +63,18 @@ impl Lambda {
             handed_over: Mutex::new(Instant::now()),
             answers: answers_sender,
         });
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&over);
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
-                // A connection that says nothing ends the service.
-                if connection.peek(&mut [0]).is_ok_and(|count| count == 0) {
+                if is_over.load(Ordering::Relaxed) {
                     break;
                 }
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || shared.serve(&connection));
             }
         });
-        Ok(Self { address, polls, events, answers })
+        Ok(Self { address, polls, events, answers, over })
     }
 
     /// `AWS_LAMBDA_RUNTIME_API`.
@@ -91,6 +95,7 @@ impl Lambda {
 
 impl Drop for Lambda {
     fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
         let _ = TcpStream::connect(self.address);
     }
 }

@@ -69,7 +69,7 @@ impl Server {
         let own = pids.filter(|pid| parent(pid) == Some(self.postmaster));
         let nanoseconds = own.filter_map(|pid| {
             let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
-            text.split(' ').next()?.parse().ok()
+            text.split(' ').next()?.parse::<u64>().ok()
         });
         Ok(Duration::from_nanos(nanoseconds.sum()))
     }
@@ -99,14 +99,14 @@ impl Loads {
         let events: Vec<_> = route.requests.iter().map(|request| &*request.event).collect();
         let [own, _, node, python] =
             programs.contestants(&route.function)?.map(|program| start(program, database, events[0]));
-        let (own, node, python) = (own?, node?, python?);
+        let (mut own, mut node, mut python) = (own?, node?, python?);
         let statements = route.plainest.concat();
         let mut served = [Served::default(); 4];
         for _ in 0..rounds {
-            served[0].add(server.serve(|| run(&own, &events))?);
+            served[0].add(server.serve(|| run(&mut own, &events))?);
             served[1].add(server.serve(|| plainest.load(&statements, CLIENTS, SECONDS))?);
-            served[2].add(server.serve(|| run(&node, &events))?);
-            served[3].add(server.serve(|| run(&python, &events))?);
+            served[2].add(server.serve(|| run(&mut node, &events))?);
+            served[3].add(server.serve(|| run(&mut python, &events))?);
         }
         self.0.push((route.name.clone(), served));
         Ok(())
@@ -132,10 +132,10 @@ fn start(program: &Program, database: &str, event: &[u8]) -> Result<Vec<Process>
 }
 
 /// Hands these events to all processes, to each one after the other; how many were answered.
-fn run(processes: &[Process], events: &[&[u8]]) -> Result<f64> {
+fn run(processes: &mut [Process], events: &[&[u8]]) -> Result<f64> {
     let answered = AtomicU32::new(0);
     let end = Instant::now() + Duration::from_secs(SECONDS);
-    let work = |process: &Process| -> Result<()> {
+    let work = |process: &mut Process| -> Result<()> {
         for event in events.iter().cycle() {
             if Instant::now() > end {
                 break;
@@ -146,7 +146,7 @@ fn run(processes: &[Process], events: &[&[u8]]) -> Result<f64> {
         Ok(())
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = processes.iter().map(|process| scope.spawn(|| work(process))).collect();
+        let threads: Vec<_> = processes.iter_mut().map(|process| scope.spawn(|| work(process))).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a panic"))?)
     })?;
     Ok(answered.into_inner().into())

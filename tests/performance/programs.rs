@@ -139,6 +139,7 @@ pub(crate) fn printed(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) 
 }
 
 /// Bytes of what is deployed.
+#[derive(Clone, Copy)]
 struct Size {
     raw: u64,
     /// As cargo-lambda and others pack it.
