@@ -22,12 +22,17 @@ impl Pgbench {
         Ok(Self { url: url.into() })
     }
 
-    /// How many milliseconds each of these statements takes, one after the other.
+    /// How many milliseconds each of these statements takes, one after the other. 0 is unknown: the answer was there before
+    /// pgbench looked at its clock again.
     pub(crate) fn times(&self, statements: &[String]) -> Result<Vec<f64>> {
-        let report = self.run(statements, &["--transactions=1", "--report-per-command"])?;
-        // After a heading, a line for each statement, which begins with its time.
+        // After a pause it looks at the clock, too.
+        let script: Vec<_> = statements.iter().map(|statement| format!("\\sleep 1 us\n{statement}")).collect();
+        let report = self.run(&script, &["--transactions=1", "--report-per-command"])?;
+        // After a heading, a line for each command, which begins with its time.
         let lines = report.lines().skip_while(|line| !line.starts_with("statement latencies")).skip(1);
-        let times = lines.map(|line| Ok(line.split_whitespace().next().context("a time")?.parse()?));
+        let times = lines
+            .filter(|line| !line.contains(r"\sleep"))
+            .map(|line| Ok(line.split_whitespace().next().context("a time")?.parse()?));
         let times = times.collect::<Result<Vec<f64>>>()?;
         ensure!(times.len() == statements.len(), "pgbench printed: {report}");
         Ok(times)

@@ -162,9 +162,10 @@ impl Route {
         Ok(())
     }
 
-    /// The times of requests, from those of their statements.
+    /// The times of requests, from those of their statements, where all are known.
     fn sums(&self, times: Vec<f64>) -> Vec<f64> {
-        times.chunks(self.statements).map(|times| times.iter().sum()).collect()
+        let known = times.chunks(self.statements).filter(|times| times.iter().all(|time| *time > 0.0));
+        known.map(|times| times.iter().sum()).collect()
     }
 }
 
