@@ -4,7 +4,7 @@ use std::{
     fs::{self, Permissions},
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU16, Ordering},
@@ -13,6 +13,16 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tests::database::{migrations, program};
+
+/// Of a workspace with one function.
+const MANIFEST: &str = r#"
+[package]
+name = "stand-in"
+edition = "2024"
+
+[workspace.metadata.lambda.watch.router]
+"/" = [{ function = "stand-in", method = "GET" }]
+"#;
 
 /// A folder that the servers' user can enter.
 pub(crate) fn folder() -> TempDir {
@@ -24,9 +34,19 @@ pub(crate) fn folder() -> TempDir {
 /// A checkout with as much in it as its database needs.
 pub(crate) fn checkout(folder: &TempDir) -> PathBuf {
     let checkout = folder.path().canonicalize().unwrap().join("one");
+    let migrate = format!(
+        "fn main() {{
+            let arguments = std::env::args_os().skip(1);
+            let status = std::process::Command::new({:?}).args(arguments).status().unwrap();
+            std::process::exit(status.code().unwrap());
+        }}",
+        program("migrate").unwrap()
+    );
     for (file, text) in [
-        ("Cargo.toml", "[package]\nname = \"stand-in\"\nedition = \"2024\"\n"),
+        ("Cargo.toml", MANIFEST),
         ("src/main.rs", "fn main() {}\n"),
+        ("src/bin/gateway.rs", "fn main() {}\n"),
+        ("src/bin/migrate.rs", &migrate),
         ("tools/cli/Cargo.toml", ""),
         (".local/dev/logs/x.log", ""),
     ] {
@@ -35,10 +55,6 @@ pub(crate) fn checkout(folder: &TempDir) -> PathBuf {
         fs::write(file, text).unwrap();
     }
     copy(&migrations(), &checkout.join("migrations"));
-    fs::create_dir_all(checkout.join("target/debug")).unwrap();
-    for name in ["migrate", "operate"] {
-        symlink(program(name).unwrap(), checkout.join("target/debug").join(name)).unwrap();
-    }
     checkout
 }
 

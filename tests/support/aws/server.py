@@ -1,6 +1,6 @@
 """moto's server, with what its CloudFormation lacks for this project's stack: aliases, which its Lambda has, updates in an
-order in which a new version is of the new code, change sets that are only looked at, and protection from being deleted.
-Its Lambda lacks the limits of an account.
+order in which a new version is of the new code, change sets that are only looked at, protection from being deleted, and
+resources that stay. Its Lambda lacks the limits of an account.
 """
 
 import json
@@ -116,6 +116,17 @@ def delete_unless_protected(self, name):
     return delete_stack(self, name)
 
 
+delete_all = parsing.ResourceMap.delete
+
+
+def delete_all_but_retained(self):
+    """moto knows `Retain` alone."""
+    for resource in self._resource_json_map.values():
+        if resource.get("DeletionPolicy") == "RetainExceptOnCreate":
+            resource["DeletionPolicy"] = "Retain"
+    delete_all(self)
+
+
 def update_termination_protection(self):
     stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
     stack.enable_termination_protection = self._get_bool_param("EnableTerminationProtection")
@@ -132,6 +143,7 @@ url_paths["{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dis
 LambdaResponse.get_account_settings = get_account_settings
 parsing.parse_and_update_resource = update_if_there
 parsing.ResourceMap.update = update_in_order
+parsing.ResourceMap.delete = delete_all_but_retained
 CloudFormationBackend.create_change_set = create_only_one_stack
 ChangeSet.apply = apply_with_outputs
 CloudFormationBackend.delete_stack = delete_unless_protected

@@ -79,3 +79,15 @@ fn routed(manifest: &str) -> Result<BTreeSet<String>> {
     let routes = router.values().filter_map(Value::as_array).flatten();
     Ok(routes.filter_map(|route| route.get("function")?.as_str().map(str::to_owned)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dev_builds_the_functions_with_a_route() {
+        let functions = routed(include_str!("../../../Cargo.toml")).unwrap();
+        assert!(functions.contains("tasks-list") && !functions.contains("pre-traffic"), "{functions:?}");
+        assert!(routed("[workspace]\nmembers = []").is_err());
+    }
+}
