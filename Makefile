@@ -1,6 +1,6 @@
 # Every target is one command of `cargo xtask` or of cargo; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev db sam-local test test-faults drill test-upgrade test-sam bench-lists bench-page pictures fuzz build clean-data
+.PHONY: help dev db sam-local test test-faults drill test-upgrade test-sam bench bench-lists bench-page pictures fuzz build clean-data
 .PHONY: deploy rollback remove smoke secrets rotate-keys remove-secrets monitor sweep end-sessions costs
 .PHONY: restore restored backup-key backup restore-backup
 
@@ -37,6 +37,9 @@ drill: ## play the specification's disasters, and the way back from each; writes
 
 test-upgrade: ## rehearse the upgrade from 0.1.0 under load, with UPGRADE_TASKS (200000) tasks; writes docs/upgrade.md
 	$(XTASK) run -- cargo test --workspace --bench upgrade
+
+bench: ## measure release builds beside floors and peers, in BENCH_ROUNDS (5) rounds; writes docs/performance.md
+	$(XTASK) run -- cargo test --workspace --bench performance
 
 bench-lists: ## measure what lists cost the database on BENCH_TASKS (10000000) tasks; writes docs/lists.md
 	$(XTASK) run -- cargo test --workspace --bench bench

@@ -160,6 +160,15 @@ pub struct TestDatabase {
 
 impl TestDatabase {
     pub async fn create() -> Result<Self> {
+        Self::create_from("template1").await
+    }
+
+    /// A copy, while nobody is connected to the original. The roles that are named after the original keep their names.
+    pub async fn copy(&self) -> Result<Self> {
+        Self::create_from(&self.name).await
+    }
+
+    async fn create_from(template: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("scratch_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut url: Url = direct_url().parse()?;
@@ -168,7 +177,7 @@ impl TestDatabase {
         let admin = connect_as_superuser().await;
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
         admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_functions, {name}_owner")).await?;
-        connect_to_stack().await.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        connect_to_stack().await.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
         Ok(Self { name, url })
     }
 

@@ -5,6 +5,7 @@
 //! - `tests/faults`: the API while its database fails, and the way back from a disaster; `make test-faults` and `make
 //!   drill` run them for longer;
 //! - `tests/upgrade`: release 0.1.0 and this one under load while the schema moves; run by `make test-upgrade`;
+//! - `tests/performance`: every route beside floors and the peers in `tests/peers`; run by `make bench`;
 //! - `tests/schemathesis`: requests generated from the OpenAPI document; started by `blackbox::contract`;
 //! - `tests/clients`: programs with clients generated from it; run by `blackbox::clients`;
 //! - `tests/fuzz`: random events, run by `make fuzz`.

@@ -16,7 +16,10 @@ use tokio::{
     sync::watch,
 };
 use tokio_native_tls::{TlsAcceptor, TlsConnector, TlsStream};
-use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
+use tokio_util::{
+    bytes::Bytes,
+    codec::{FramedRead, LengthDelimitedCodec},
+};
 
 use crate::{database::ca_file, origins::tls_acceptor};
 
@@ -50,6 +53,8 @@ struct Inner {
     asleep: watch::Sender<bool>,
     /// Incremented to close all connections.
     cuts: watch::Sender<u32>,
+    /// The messages of clients since the last look, if they are recorded.
+    record: Mutex<Option<Vec<Bytes>>>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +91,7 @@ impl Proxy {
             refusals: Mutex::default(),
             asleep: watch::Sender::new(false),
             cuts: watch::Sender::new(0),
+            record: Mutex::default(),
         });
         let proxy = Self { port: listener.local_addr().expect("an address").port(), inner: Arc::clone(&inner) };
         tokio::spawn(async move {
@@ -142,6 +148,12 @@ impl Proxy {
         self.cut();
     }
 
+    /// The messages, with their headers, that clients have sent since the last call, after their start-up. Without a call
+    /// none are recorded.
+    pub fn take_record(&self) -> Vec<Bytes> {
+        self.inner.record.lock().expect("a lock").replace(Vec::new()).unwrap_or_default()
+    }
+
     /// Wakes the compute, for all connections that still wait for it.
     pub fn wake(&self) {
         self.inner.asleep.send_replace(false);
@@ -185,6 +197,9 @@ impl Inner {
                 message = from_client.next() => {
                     let Some(message) = message.transpose()? else { return Ok(()) };
                     server.write_all(&message).await?;
+                    if let Some(record) = &mut *self.record.lock().expect("a lock") {
+                        record.push(message.freeze());
+                    }
                     continue;
                 }
                 message = from_server.next() => message.transpose()?,

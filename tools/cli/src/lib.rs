@@ -1,8 +1,9 @@
-//! What all tools share: command-line arguments, environment variables, the checkout they work on, and where PostgreSQL's
-//! programs are.
+//! What all tools share: command-line arguments, environment variables, the checkout they work on, where PostgreSQL's
+//! programs are, and what the cloud costs.
 
 mod checkout;
 mod postgres;
+pub mod price;
 
 use std::{
     env,

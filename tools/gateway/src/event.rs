@@ -21,7 +21,7 @@ use crate::template::Route;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
 
 /// The event for a request.
-pub(crate) fn from_request(route: &Route, parts: &Parts, body: &Bytes, source_ip: IpAddr, id: &str) -> Value {
+pub fn from_request(route: &Route, parts: &Parts, body: &Bytes, source_ip: IpAddr, id: &str) -> Value {
     let path = decode(parts.uri.path());
     let query = parts.uri.query().unwrap_or_default();
     let headers = &parts.headers;

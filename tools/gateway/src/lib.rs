@@ -3,6 +3,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod api;
-mod event;
+pub mod event;
 pub mod lambda;
 pub mod template;

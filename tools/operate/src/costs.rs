@@ -1,9 +1,9 @@
-//! What a million requests cost: the durations in the functions' log times AWS's prices. See docs/operations.md for the
-//! sources of the prices and what they leave out.
+//! What a million requests cost: the durations in the functions' log times AWS's prices.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::Context;
+use cli::price;
 use comfy_table::{CellAlignment, Table, presets};
 use gateway::template::Template;
 use reqwest::{Method, RequestBuilder};
@@ -12,11 +12,6 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::smoke::{Client, Session};
-
-/// US dollars.
-const GB_SECOND_ON_ARM64: f64 = 0.000_013_333_4;
-const MILLION_INVOCATIONS: f64 = 0.20;
-const MILLION_GATEWAY_REQUESTS: f64 = 1.00;
 
 /// Calls every route `rounds` times, one request after the other, and prints what that cost according to the log.
 pub(crate) async fn run(api: &str, log: &Path, template: &Path, rounds: u32) -> anyhow::Result<()> {
@@ -108,7 +103,7 @@ fn table(durations: BTreeMap<String, Vec<f64>>, memory: &BTreeMap<String, f64>) 
         let [fastest, .., slowest] = &times[..] else { continue };
         let median = times.get(times.len() / 2).unwrap_or(fastest);
         let memory = memory.get(&route).with_context(|| format!("the template has no route {route}"))?;
-        let function = MILLION_INVOCATIONS + price_of_duration(*median, *memory);
+        let function = price::of_million_invocations(*median, *memory);
         table.add_row([
             route,
             times.len().to_string(),
@@ -117,25 +112,9 @@ fn table(durations: BTreeMap<String, Vec<f64>>, memory: &BTreeMap<String, f64>) 
             format!("{slowest:.1}"),
             format!("{memory:.0}"),
             format!("{function:.2}"),
-            format!("{:.2}", function + MILLION_GATEWAY_REQUESTS),
+            format!("{:.2}", function + price::MILLION_GATEWAY_REQUESTS),
         ]);
     }
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     Ok(table)
-}
-
-/// Of a million requests, in US dollars. Durations are rounded up to the millisecond.
-fn price_of_duration(milliseconds: f64, memory: f64) -> f64 {
-    1e6 * milliseconds.ceil() / 1000.0 * memory / 1024.0 * GB_SECOND_ON_ARM64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_million_gigabyte_seconds_cost_the_list_price() {
-        assert!((price_of_duration(1000.0, 1024.0) - 13.3334).abs() < 1e-9);
-        assert!((price_of_duration(0.2, 1024.0) - price_of_duration(1.0, 1024.0)).abs() < 1e-9);
-    }
 }
