@@ -107,6 +107,54 @@ async fn changes_made_without_a_network_outlive_the_browser_and_go_out_once() {
 }
 
 #[tokio::test]
+async fn a_new_task_that_is_deleted_and_brought_back_without_a_network_has_its_place_again() {
+    let (relay, url) = Relay::in_front_of(&page_url()).await;
+    with_browser(async |page| {
+        let user = open_list(page, &url, &["Buy milk"]).await;
+        page.stop_undo_clock().await;
+        relay.refuse(true);
+        relay.cut();
+        type_titles(page, &["Paint the fence".to_owned(), "Mow the lawn".to_owned()]).await;
+        let titles = ["Mow the lawn", "Paint the fence", "Buy milk"];
+        page.wait_for_titles(&titles).await;
+        page.focus_task("Paint the fence").await;
+        page.press(Key::Delete).await;
+        page.wait_for_titles(&["Mow the lawn", "Buy milk"]).await;
+        page.press_button("Undo").await;
+        page.wait_for_titles(&titles).await;
+        relay.refuse(false);
+        page.run("dispatchEvent(new Event('focus'))").await;
+        page.wait_until_sent().await;
+        assert_eq!(titles_on_server(&user).await, titles);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_without_a_network_is_the_last_one_at_once_and_stays_so() {
+    let (relay, url) = Relay::in_front_of(&page_url()).await;
+    with_browser(async |page| {
+        let user = open_list(page, &format!("{url}?sort=-updated_at"), &["Buy milk", "Sweep", "Paint the fence"]).await;
+        relay.refuse(true);
+        relay.cut();
+        page.tick("Sweep").await;
+        page.wait_for_titles(&["Sweep", "Buy milk", "Paint the fence"]).await;
+        type_titles(page, &["Mow the lawn".to_owned()]).await;
+        page.tick("Paint the fence").await;
+        let titles = ["Paint the fence", "Mow the lawn", "Sweep", "Buy milk"];
+        page.wait_for_titles(&titles).await;
+        relay.refuse(false);
+        page.run("dispatchEvent(new Event('focus'))").await;
+        page.wait_until_sent().await;
+        let on_server = user.get("/tasks?sort=-updated_at").await.expect(200).body;
+        let on_server = on_server.as_array().expect("tasks").iter().map(|task| &task["title"]);
+        assert_eq!(on_server.collect::<Vec<_>>(), titles);
+        assert_eq!(page.titles().await, titles);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn two_tabs_show_one_list_and_send_each_change_once() {
     with_browser(async |page| {
         let user = open_list(page, &page_url(), &["Buy milk"]).await;

@@ -320,10 +320,22 @@ impl Page {
             assert!(Instant::now() < deadline, "the list was not focused");
             self.press(Key::Tab).await;
         }
+        let mut passed = Vec::new();
         self.press(Key::Home).await;
-        while self.focused().await != name {
-            assert!(Instant::now() < deadline, "{title:?} was not focused, but {:?}", self.titles().await);
-            self.press(Key::Down).await;
+        loop {
+            let focused = self.focused().await;
+            if focused == name {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{title:?} was not focused, but {passed:?} of {:?}",
+                self.titles().await
+            );
+            // At the end already: the task has moved up meanwhile.
+            let is_at_end = passed.last() == Some(&focused);
+            passed.push(focused);
+            self.press(if is_at_end { Key::Home } else { Key::Down }).await;
         }
     }
 

@@ -35,7 +35,7 @@ export class Row {
   update(task, now) {
     if (task === this.task) return;
     this.task = task;
-    const { title, description, completed, isSent } = task;
+    const { title, description, completed, queued } = task;
     this.check.checked = completed;
     this.check.setAttribute("aria-label", `Done: ${title}`);
     this.#find(".edit").setAttribute("aria-label", `Edit: ${title}`);
@@ -44,7 +44,7 @@ export class Row {
     setText(this.#find(".description"), description ?? "");
     this.#find(".description").hidden = !description;
     this.element.classList.toggle("completed", completed);
-    this.element.classList.toggle("unsent", !isSent);
+    this.element.classList.toggle("unsent", queued.length > 0);
     this.refresh(now);
     this.#showNote(now);
   }

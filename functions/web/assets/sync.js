@@ -482,7 +482,8 @@ export class Replica extends EventTarget {
       return;
     }
     const { failure = null, conflict = null } = stopped ?? {};
-    this.tasks.set(key, { ...task, key, isSent: changes.length === 0, failure, conflict });
+    const queued = changes.map(({ id }) => id);
+    this.tasks.set(key, { ...task, key, queued, failure, conflict });
   }
 
   /** Shows it, once for all that happens at a time. */

@@ -51,7 +51,7 @@ export function writeView({ show, q, tags, due, priority, sort }) {
   return text && `?${text}`;
 }
 
-/** The tasks of a view, in its order. `tasks` maps keys to tasks, in the order in which they became known. */
+/** The tasks of a view, in its order. `tasks` maps keys to tasks. */
 export function select(tasks, view, now = new Date()) {
   const conditions = Object.values(conditionsOf(view, now)).filter((condition) => condition !== null);
   const found = [];
@@ -125,13 +125,16 @@ class Facts {
     return (this.#text ??= fold(`${title}\n${description ?? ""}\n${tags.map((name) => `#${name}`).join("\n")}`));
   }
 
-  /** A task that the server does not have yet is newer than all others, as it will be there. */
+  // What is not sent yet will be newer than all that is, in the order of the queue. The ids of changes are microseconds, which
+  // are more than any time in milliseconds.
+
   get created() {
-    return (this.#created ??= this.task.id === null ? Infinity : timeOf(this.task.created_at));
+    const { id, queued, created_at } = this.task;
+    return (this.#created ??= id === null ? queued[0] : timeOf(created_at));
   }
 
   get updated() {
-    return this.task.id === null ? Infinity : timeOf(this.task.updated_at);
+    return this.task.queued.at(-1) ?? timeOf(this.task.updated_at);
   }
 }
 
@@ -205,18 +208,18 @@ function sorted(found, sort) {
   const isDescending = sort.startsWith("-");
   const valueOf = VALUES[isDescending ? sort.slice(1) : sort];
   const [valued, others] = [[], []];
-  found.forEach((facts, index) => {
+  for (const facts of found) {
     const value = valueOf(facts) ?? null;
-    (value === null ? others : valued).push({ task: facts.task, value, index });
-  });
+    (value === null ? others : valued).push({ task: facts.task, value });
+  }
   const compare = (a, b) => (a.value === b.value ? compareIds(a, b) : a.value < b.value ? -1 : 1);
   const order = isDescending ? (a, b) => compare(b, a) : compare;
   return [...valued.sort(order), ...others.sort(order)].map(({ task }) => task);
 }
 
-/** A task without an id yet comes after all others, and after those that were written before it. */
+/** A task without an id yet comes after all others, and after those that will be created before it. */
 function compareIds(a, b) {
   const [isNewA, isNewB] = [a.task.id === null, b.task.id === null];
-  if (isNewA || isNewB) return isNewA - isNewB || a.index - b.index;
+  if (isNewA || isNewB) return isNewA - isNewB || a.task.queued[0] - b.task.queued[0];
   return a.task.id < b.task.id ? -1 : 1;
 }
