@@ -105,9 +105,9 @@ async fn run_under(
     fixture.longest_outage = Duration::ZERO;
     let log_before = fixture.server.output().len();
     let workload = Workload::start(clients);
-    let mut faults = fault.inject(fixture).await;
+    let mut faults = fault.inject(fixture, &workload).await;
     while workload.counters.creates.load(Ordering::SeqCst) < creates && !workload.has_failed() {
-        faults += fault.inject(fixture).await;
+        faults += fault.inject(fixture, &workload).await;
     }
     let (mut clients, counters) = workload.finish().await;
 

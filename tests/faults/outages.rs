@@ -16,6 +16,7 @@ use crate::{
     breakable::{Breakable, POOLER, SERVER},
     harness::ca_certificate,
     processes::Processes,
+    workload::Workload,
 };
 
 /// An API with a relay before a database that can be stopped, whose password is in a Parameter Store.
@@ -104,9 +105,9 @@ impl Fault {
     ];
 
     /// Injects it once and repairs the damage; the number of faults that this was.
-    pub(crate) async fn inject(self, fixture: &mut Fixture) -> u32 {
+    pub(crate) async fn inject(self, fixture: &mut Fixture, workload: &Workload) -> u32 {
         match self {
-            Self::BackendsTerminated => terminate_backends(fixture).await,
+            Self::BackendsTerminated => terminate_backends(fixture, workload).await,
             Self::PoolerRestarted => restart_the_pooler(fixture).await,
             Self::ServerStopped => stop_the_server(fixture).await,
             Self::AnswersLost => lose_answers(fixture).await,
@@ -120,14 +121,16 @@ impl Fault {
     }
 }
 
-/// For a second, terminates the pooler's backends every 50 ms.
-async fn terminate_backends(fixture: &mut Fixture) -> u32 {
+/// Terminates the pooler's backends three times within 100 ms, and then lets every request that this can have hit end: on a
+/// busy machine, a longer series would leave a request no time for a whole attempt.
+async fn terminate_backends(fixture: &mut Fixture, workload: &Workload) -> u32 {
     let superuser = fixture.database.superuser().await;
     let mut terminated = 0;
-    for _ in 0..20 {
+    for _ in 0..3 {
         terminated += terminate(fixture, &superuser).await;
         sleep(Duration::from_millis(50)).await;
     }
+    workload.until_answered().await;
     terminated
 }
 

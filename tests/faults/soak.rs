@@ -26,7 +26,7 @@ async fn memory_and_descriptors_stay_level() {
     let workload = Workload::start(Client::sign_up(&fixture.server.api, 16).await);
     let (mut memory, mut descriptors) = (Vec::new(), Vec::new());
     for part in 1..=PARTS {
-        Fault::AnswersLost.inject(&mut fixture).await;
+        Fault::AnswersLost.inject(&mut fixture, &workload).await;
         while workload.counters.requests.load(Ordering::SeqCst) < requests * part / PARTS && !workload.has_failed() {
             sleep(Duration::from_millis(50)).await;
         }

@@ -1,8 +1,9 @@
 //! Clients at work, and what they count together.
 
 use std::{
+    collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use std::{
 use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use tests::api::{Reply, reply};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::sleep};
 
 use crate::client::Client;
 
@@ -27,16 +28,19 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicUsize,
     /// The longest request, in milliseconds.
     longest: AtomicU64,
+    /// The numbers of the requests that have no answer yet.
+    unanswered: Mutex<BTreeSet<usize>>,
     stop: AtomicBool,
 }
 
 impl Counters {
     /// `None` for a 503: the write may have been done or not.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Option<Reply> {
-        self.requests.fetch_add(1, Ordering::SeqCst);
+        let number = self.number();
         let method = request.try_clone().and_then(|copy| Some(copy.build().ok()?.method().clone()));
         let begun = Instant::now();
         let reply = reply(request).await;
+        self.unanswered.lock().unwrap().remove(&number);
         self.longest.fetch_max(u64::try_from(begun.elapsed().as_millis()).unwrap(), Ordering::SeqCst);
         match reply.status {
             503 => {
@@ -48,6 +52,14 @@ impl Counters {
             _ => {}
         }
         Some(reply)
+    }
+
+    /// The number of a request that is about to be sent.
+    fn number(&self) -> usize {
+        let mut unanswered = self.unanswered.lock().unwrap();
+        let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        unanswered.insert(number);
+        number
     }
 
     pub(crate) fn longest(&self) -> Duration {
@@ -87,6 +99,15 @@ impl Workload {
     /// Whether a client has panicked.
     pub(crate) fn has_failed(&self) -> bool {
         self.clients.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Waits until each request that has been sent by now has its answer.
+    pub(crate) async fn until_answered(&self) {
+        let sent = self.counters.requests.load(Ordering::SeqCst);
+        let is_answered = || self.counters.unanswered.lock().unwrap().first().is_none_or(|&oldest| oldest >= sent);
+        while !is_answered() && !self.has_failed() {
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Stops every client after its current round.
