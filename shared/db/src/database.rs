@@ -12,6 +12,7 @@ use tokio_postgres::{
     Row,
     types::{ToSql, Type},
 };
+use uuid::Uuid;
 
 use crate::{
     Config, ConnectError, Error,
@@ -202,7 +203,9 @@ impl Database {
     async fn connection(&self) -> Result<Arc<Connection>, ConnectError> {
         let mut state = self.state.lock().await;
         if let Some(connection) = state.connection.as_ref() {
-            // After a thaw the driver has not noticed yet that the socket is closed: let it run first.
+            // After a thaw nobody has noticed yet that the socket is closed: let the runtime look at it, and then the
+            // connection's task.
+            tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             if !connection.client.is_closed() {
                 return Ok(Arc::clone(connection));
@@ -245,4 +248,9 @@ impl Database {
             None => false,
         }
     }
+}
+
+/// Whether a write's row has an `id`: that of what it has changed.
+pub(crate) fn has_id(row: &Row) -> Result<bool, Error> {
+    Ok(row.try_get::<_, Option<Uuid>>("id")?.is_some())
 }

@@ -78,6 +78,10 @@ impl Database {
         user_agent: Option<&UserAgent>,
     ) -> Result<OpenSession, Error> {
         let refresh_token = RefreshToken::first(SessionId::random());
+        let and_cleared = match attempt.counted_keys() {
+            [] => "",
+            _ => concat!(", cleared AS (", delete_failures!("$10", "EXISTS (SELECT FROM account)"), ")"),
+        };
         let sql = format!(
             "WITH account AS (
                 SELECT id AS user_id, {TOKEN_VERSION}
@@ -92,9 +96,7 @@ impl Database {
                 RETURNING user_id
             ), network AS (
                 {network}
-            ), cleared AS (
-                {cleared}
-            ), swept AS (
+            ){and_cleared}, swept AS (
                 DELETE FROM sessions
                 WHERE id IN (
                     SELECT id FROM sessions
@@ -117,7 +119,6 @@ impl Database {
             FROM (SELECT) AS attempt LEFT JOIN account ON true",
             now = utc_now!(),
             network = record_network!("$9", "session"),
-            cleared = delete_failures!("$10", "EXISTS (SELECT FROM account)"),
         );
         let (row, _) = self
             .write(

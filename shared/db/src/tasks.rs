@@ -1,7 +1,11 @@
 //! The statements on `tasks`. Each starts from the caller's account, by the token's session: no account means that the
 //! session has ended, and an account without a row that there is no such task.
+//!
+//! Statements are unnamed, so PostgreSQL plans each anew, which takes longer than to run it. What only concurrent requests
+//! and retries can meet has statements of its own, which are rarely sent.
 
 use auth::Caller;
+use chrono::NaiveDateTime;
 use domain::{
     Description, NewTask, Precondition, Priority, RequestHash, Status, StatusChange, Tags, Task, TaskChanges, TaskId,
     TaskValues, Timestamp, Title,
@@ -9,7 +13,7 @@ use domain::{
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use crate::{Database, Error, identity::Identity};
+use crate::{Database, Error, database::has_id, identity::Identity};
 
 /// The columns that a task is read from, beside its tags.
 pub(crate) const TASK_COLUMNS: &str =
@@ -43,28 +47,20 @@ impl Database {
                 {account}
             ), room AS (
                 SELECT id FROM caller WHERE NOT EXISTS (SELECT FROM tasks WHERE user_id = $2 OFFSET $13)
-            ), created AS (
+            ), task AS (
                 INSERT INTO tasks (id, user_id, title, description, status, priority, due_date, request_hash)
                 SELECT $4, id, $5, $6, $7, $8, $9, $10 FROM room
                 ON CONFLICT (id) DO NOTHING
-                RETURNING {TASK_COLUMNS}
-            ), task AS (
-                SELECT true AS is_new, true AS is_same, *,
-                       CASE WHEN $11::uuid[] = '{{}}' THEN '{{}}' ELSE set_task_tags(id, user_id, $11, $12) END AS tags
-                FROM created
-                UNION ALL
-                SELECT false, COALESCE(request_hash = $10, true), {TASK_COLUMNS}, {tags}
-                FROM tasks WHERE id = $4 AND user_id = $2
+                RETURNING {TASK_COLUMNS},
+                          CASE WHEN $11::uuid[] = '{{}}' THEN '{{}}' ELSE set_task_tags(id, user_id, $11, $12) END AS tags
             )
-            SELECT statement_timestamp() AS clock, caller.id AS caller, room.id IS NULL AS is_full, task.*
-            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN room ON true LEFT JOIN task ON true",
-            account = caller.in_write(),
-            tags = task_tags!("tasks")
+            SELECT statement_timestamp() AS clock, (SELECT id FROM caller) AS caller,
+                   NOT EXISTS (SELECT FROM room) AS is_full, task.*
+            FROM (SELECT) AS attempt LEFT JOIN task ON true",
+            account = caller.in_write()
         );
         let TaskValues { title, description, status, priority, due_date, tags } = &new.values;
         let (tag_ids, tag_names) = ids_and_names(tags);
-        // The insert waits for a concurrent one of the same id and then does nothing, but the statement's snapshot is too
-        // old to see the other's row. Then it is sent again.
         for _ in 0..2 {
             let (row, _) = self
                 .write(
@@ -83,11 +79,13 @@ impl Database {
                     ]),
                 )
                 .await?;
-            if let Some(task) = callers_task(&row)? {
-                if !row.try_get("is_same")? {
-                    return Err(Error::KeyReused);
-                }
-                return Ok(if row.try_get("is_new")? { Created::New(task) } else { Created::Found(task) });
+            check_caller(&row)?;
+            if let Some(task) = task(&row)? {
+                return Ok(Created::New(task));
+            }
+            // Its id may be taken: by an earlier attempt, an earlier request, or one that the insert has waited for.
+            if let Some(task) = self.task_of_request(&caller, new).await? {
+                return Ok(Created::Found(task));
             }
             if row.try_get("is_full")? {
                 return Err(Error::AccountFull);
@@ -96,12 +94,24 @@ impl Database {
         Err(Error::Unavailable("a task of the same id was created and deleted meanwhile".to_owned()))
     }
 
+    /// The task that the same request has created before.
+    async fn task_of_request(&self, caller: &Identity, new: &NewTask) -> Result<Option<Task>, Error> {
+        let row = self.row_of_task(caller, new.id).await?;
+        let stored: Option<Vec<u8>> = row.try_get("request_hash")?;
+        let is_other = |hash: &RequestHash| stored.is_some_and(|stored| stored != hash.as_bytes());
+        if new.request_hash.as_ref().is_some_and(is_other) { Err(Error::KeyReused) } else { task(&row) }
+    }
+
     /// One of the caller's tasks.
     ///
     /// # Errors
     /// [`Error::SessionEnded`], [`Error::NoSuchTask`].
     pub async fn task(&self, caller: Caller, id: TaskId) -> Result<Task, Error> {
-        let caller = Identity::from(caller);
+        task(&self.row_of_task(&caller.into(), id).await?)?.ok_or(Error::NoSuchTask)
+    }
+
+    /// The row of a task; its columns are null when the caller has none with this id.
+    async fn row_of_task(&self, caller: &Identity, id: TaskId) -> Result<Row, Error> {
         let sql = format!(
             "SELECT tasks.*, {tags} AS tags
             FROM ({account}) AS caller
@@ -110,7 +120,7 @@ impl Database {
             account = caller.in_read()
         );
         let rows = self.read(&sql, &caller.params(&[(id.as_uuid(), Type::UUID)])).await?;
-        task(rows.first().ok_or(Error::SessionEnded)?)?.ok_or(Error::NoSuchTask)
+        rows.into_iter().next().ok_or(Error::SessionEnded)
     }
 
     /// Changes one of the caller's tasks.
@@ -124,33 +134,25 @@ impl Database {
         precondition: &Precondition,
         changes: &TaskChanges,
     ) -> Result<Task, Error> {
-        // Locked first, to tell a task that is gone from one of another version, and to read its tags as they are then.
         let caller = Identity::from(caller);
         let sql = format!(
             "WITH caller AS (
                 {account}
-            ), found AS (
-                SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $4
-                FOR UPDATE OF tasks
-            ), updated AS (
-                UPDATE tasks
-                SET title = COALESCE($6, tasks.title),
-                    description = CASE WHEN $7 THEN $8 ELSE tasks.description END,
-                    status = CASE WHEN $9 AND tasks.status = 'completed' THEN 'pending'
-                                  ELSE COALESCE($10, tasks.status) END,
-                    priority = CASE WHEN $11 THEN $12 ELSE tasks.priority END,
-                    due_date = CASE WHEN $13 THEN $14 ELSE tasks.due_date END
-                FROM found
-                WHERE tasks.id = found.id AND ($5::timestamp[] IS NULL OR found.updated_at = ANY ($5))
-                RETURNING tasks.*
             ), task AS (
-                SELECT true AS is_updated, *, set_task_tags(id, user_id, $15, $16) AS tags FROM updated
-                UNION ALL
-                SELECT false, *, set_task_tags(id, user_id, NULL, NULL) FROM found WHERE NOT EXISTS (SELECT FROM updated)
+                UPDATE tasks
+                SET title = COALESCE($6, title),
+                    description = CASE WHEN $7 THEN $8 ELSE description END,
+                    status = CASE WHEN $9 AND status = 'completed' THEN 'pending' ELSE COALESCE($10, status) END,
+                    priority = CASE WHEN $11 THEN $12 ELSE priority END,
+                    due_date = CASE WHEN $13 THEN $14 ELSE due_date END
+                FROM caller
+                WHERE tasks.id = $4 AND user_id = caller.id AND ($5::timestamp[] IS NULL OR updated_at = ANY ($5))
+                RETURNING tasks.*, set_task_tags(tasks.id, user_id, $15, $16) AS tags
             )
-            SELECT statement_timestamp() AS clock, caller.id AS caller, task.*
-            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN task ON true",
-            account = caller.in_write()
+            SELECT statement_timestamp() AS clock, {before}, task.*
+            FROM (SELECT) AS attempt LEFT JOIN task ON true",
+            account = caller.in_write(),
+            before = before(precondition)
         );
         let TaskChanges { title, description, status, priority, due_date, tags } = changes;
         let new_status = match status {
@@ -158,12 +160,13 @@ impl Database {
             Some(StatusChange::Reopen) | None => None,
         };
         let (tag_ids, tag_names) = tags.as_ref().map(ids_and_names).unzip();
+        let allowed = allowed_updated_at(precondition);
         let (row, may_have_run) = self
             .write(
                 &sql,
                 &caller.params(&[
                     (id.as_uuid(), Type::UUID),
-                    (&allowed_updated_at(precondition), Type::TIMESTAMP_ARRAY),
+                    (&allowed, Type::TIMESTAMP_ARRAY),
                     (&title.as_ref().map(Title::as_str), Type::TEXT),
                     (&description.is_some(), Type::BOOL),
                     (&description.as_ref().and_then(Option::as_ref).map(Description::as_str), Type::TEXT),
@@ -178,10 +181,12 @@ impl Database {
                 ]),
             )
             .await?;
-        let task = callers_task(&row)?.ok_or(Error::NoSuchTask)?;
+        if let Some(task) = task(&row)? {
+            return Ok(task);
+        }
+        let task = self.unchanged_task(&row, &caller, id, allowed.as_deref(), may_have_run).await?;
         // A retry may find that the first attempt has made the changes.
-        let is_done = row.try_get("is_updated")? || (may_have_run && changes.are_applied_to(&task));
-        if is_done { Ok(task) } else { Err(Error::PreconditionFailed) }
+        if may_have_run && changes.are_applied_to(&task) { Ok(task) } else { Err(Error::PreconditionFailed) }
     }
 
     /// Deletes one of the caller's tasks.
@@ -193,29 +198,60 @@ impl Database {
         let sql = format!(
             "WITH caller AS (
                 {account}
-            ), found AS (
-                SELECT tasks.* FROM tasks JOIN caller ON tasks.user_id = caller.id WHERE tasks.id = $4
-                FOR UPDATE OF tasks
             ), deleted AS (
                 DELETE FROM tasks
-                USING found
-                WHERE tasks.id = found.id AND ($5::timestamp[] IS NULL OR found.updated_at = ANY ($5))
+                USING caller
+                WHERE tasks.id = $4 AND user_id = caller.id AND ($5::timestamp[] IS NULL OR updated_at = ANY ($5))
                 RETURNING tasks.id
             )
-            SELECT statement_timestamp() AS clock, caller.id AS caller,
-                   found.id IS NOT NULL AS is_found, deleted.id IS NOT NULL AS is_deleted
-            FROM (SELECT) AS attempt LEFT JOIN caller ON true LEFT JOIN found ON true LEFT JOIN deleted ON true",
-            account = caller.in_write()
+            SELECT statement_timestamp() AS clock, {before}, deleted.id
+            FROM (SELECT) AS attempt LEFT JOIN deleted ON true",
+            account = caller.in_write(),
+            before = before(precondition)
         );
         let allowed = allowed_updated_at(precondition);
         let params = caller.params(&[(id.as_uuid(), Type::UUID), (&allowed, Type::TIMESTAMP_ARRAY)]);
         let (row, may_have_run) = self.write(&sql, &params).await?;
-        check_caller(&row)?;
-        match (row.try_get("is_found")?, row.try_get("is_deleted")?) {
-            (_, true) => Ok(()),
-            (true, false) => Err(Error::PreconditionFailed),
-            (false, false) if may_have_run => Ok(()),
-            (false, false) => Err(Error::NoSuchTask),
+        if has_id(&row)? {
+            return Ok(());
+        }
+        match self.unchanged_task(&row, &caller, id, allowed.as_deref(), may_have_run).await {
+            // A retry may find that the first attempt has deleted it.
+            Err(Error::NoSuchTask) if may_have_run => Ok(()),
+            found => Err(found.err().unwrap_or(Error::PreconditionFailed)),
+        }
+    }
+
+    /// The task that a write has not changed because of its precondition.
+    ///
+    /// # Errors
+    /// [`Error::SessionEnded`], [`Error::NoSuchTask`], [`Error::PreconditionFailed`].
+    async fn unchanged_task(
+        &self,
+        row: &Row,
+        caller: &Identity,
+        id: TaskId,
+        allowed: Option<&[NaiveDateTime]>,
+        may_have_run: bool,
+    ) -> Result<Task, Error> {
+        check_caller(row)?;
+        let before: NaiveDateTime = row.try_get::<_, Option<_>>("updated_before")?.ok_or(Error::NoSuchTask)?;
+        if allowed.is_some_and(|allowed| !allowed.contains(&before)) && !may_have_run {
+            return Err(Error::PreconditionFailed);
+        }
+        // The write has waited for another one, or is the repetition of one.
+        task(&self.row_of_task(caller, id).await?)?.ok_or(Error::NoSuchTask)
+    }
+}
+
+/// The columns that tell why a write has changed nothing: the caller's account and, if there is a precondition, the
+/// task's version as it was before.
+fn before(precondition: &Precondition) -> &'static str {
+    match precondition {
+        Precondition::Any => "(SELECT id FROM caller) AS caller, NULL::timestamp AS updated_before",
+        Precondition::OneOf(_) => {
+            "(SELECT id FROM caller) AS caller,
+             (SELECT updated_at FROM tasks WHERE id = $4 AND user_id = $2) AS updated_before"
         }
     }
 }
@@ -226,7 +262,7 @@ fn ids_and_names(tags: &Tags) -> (Vec<Uuid>, Vec<&str>) {
 }
 
 /// The values of `updated_at` that meet the precondition; null for any.
-fn allowed_updated_at(precondition: &Precondition) -> Option<Vec<chrono::NaiveDateTime>> {
+fn allowed_updated_at(precondition: &Precondition) -> Option<Vec<NaiveDateTime>> {
     match precondition {
         Precondition::Any => None,
         Precondition::OneOf(versions) => Some(versions.iter().map(|version| *version.changed_at().as_utc()).collect()),
@@ -238,17 +274,11 @@ pub(crate) fn check_caller(row: &Row) -> Result<(), Error> {
     row.try_get::<_, Option<Uuid>>("caller")?.map(drop).ok_or(Error::SessionEnded)
 }
 
-/// The task in a write's row.
-fn callers_task(row: &Row) -> Result<Option<Task>, Error> {
-    check_caller(row)?;
-    task(row)
-}
-
 /// The task in a row; `None` when its columns are null.
 pub(crate) fn task(row: &Row) -> Result<Option<Task>, Error> {
     let Some(id) = row.try_get::<_, Option<Uuid>>("id")? else { return Ok(None) };
     let status = Status::parse(row.try_get("status")?).map_err(|_| Error::unexpected("status"))?;
-    let updated_at: Timestamp = row.try_get::<_, chrono::NaiveDateTime>("updated_at")?.into();
+    let updated_at: Timestamp = row.try_get::<_, NaiveDateTime>("updated_at")?.into();
     let mut tags: Vec<String> = row.try_get("tags")?;
     // By code point: UTF-8 keeps their order.
     tags.sort_unstable();
@@ -260,9 +290,9 @@ pub(crate) fn task(row: &Row) -> Result<Option<Task>, Error> {
         status,
         completed: status.is_completed(),
         priority: row.try_get("priority")?,
-        due_date: row.try_get::<_, Option<chrono::NaiveDateTime>>("due_date")?.map(Timestamp::from),
+        due_date: row.try_get::<_, Option<NaiveDateTime>>("due_date")?.map(Timestamp::from),
         tags,
-        created_at: row.try_get::<_, chrono::NaiveDateTime>("created_at")?.into(),
+        created_at: row.try_get::<_, NaiveDateTime>("created_at")?.into(),
         updated_at,
         version: updated_at.into(),
     }))

@@ -9,7 +9,7 @@ use tokio_postgres::{
 
 use crate::{
     Constraint, Database, Error, Reauthenticated,
-    database::Params,
+    database::{Params, has_id},
     identity::Identity,
     signin_failures::{delete_failures_of, sweep_failures},
 };
@@ -20,7 +20,6 @@ impl Database {
     /// # Errors
     /// [`Error::Violated`] with [`Constraint::EmailTaken`] when the address has an account.
     pub async fn create_user(&self, id: UserId, email: &Email, hash: &PasswordHash) -> Result<User, Error> {
-        // Of two concurrent inserts of one address the second waits, inserts nothing, and finds no account of its id.
         let sql = concat!(
             "WITH created AS (
                 INSERT INTO users (id, email, password_hash)
@@ -32,18 +31,19 @@ impl Database {
             " RETURNING key
             ), swept AS (",
             sweep_failures!("cleared"),
-            "), account AS (
-                SELECT * FROM created
-                UNION ALL
-                SELECT id, email, created_at, updated_at FROM users WHERE id = $2
-            )
-            SELECT statement_timestamp() AS clock, account.*
-            FROM (SELECT) AS attempt LEFT JOIN account ON true"
+            ")
+            SELECT statement_timestamp() AS clock, created.*
+            FROM (SELECT) AS attempt LEFT JOIN created ON true"
         );
         let params: Params<'_> =
             &[(id.as_uuid(), Type::UUID), (&email.as_str(), Type::TEXT), (&hash.as_str(), Type::TEXT)];
-        let (row, _) = self.write(sql, params).await?;
-        user(&row)?.ok_or(Error::Violated(Constraint::EmailTaken))
+        let (row, may_have_run) = self.write(sql, params).await?;
+        let created = match user(&row)? {
+            // A retry may find that the first attempt has created it.
+            None if may_have_run => self.account(id).await?,
+            created => created,
+        };
+        created.ok_or(Error::Violated(Constraint::EmailTaken))
     }
 
     /// The caller's account.
@@ -67,39 +67,40 @@ impl Database {
     /// [`Error::SessionEnded`]; [`Error::Violated`] with [`Constraint::EmailTaken`] when another account has the address.
     pub async fn update_user(&self, proof: Reauthenticated, changes: &UserChanges) -> Result<User, Error> {
         let identity = Identity::from(proof.caller());
-        // A retry may find the new hash already, which is this very request's; a token without a session has ended with it.
+        // A token without a session ends with the old password. A retry may find the new one, which is this very request's.
+        let or_retried = match identity.session() {
+            Some(_) => "",
+            None => " UNION SELECT id FROM users WHERE id = $2 AND password_hash = $6 AND statement_timestamp() < $1",
+        };
+        let and_cleared = match &changes.email {
+            Some(email) if email != proof.email() => concat!(
+                ", cleared AS (",
+                delete_failures_of!("(SELECT unnest(ARRAY[$5, $8]) AS email FROM account) AS addresses"),
+                ")"
+            ),
+            _ => "",
+        };
         let sql = format!(
             "WITH caller AS (
-                {caller}
-                UNION
-                SELECT id FROM users WHERE id = $2 AND password_hash = $6 AND statement_timestamp() < $1
-            ), before AS (
-                SELECT users.id, email, set_config('task_api.kept_session', COALESCE($7::text, ''), true)
-                FROM users JOIN caller ON users.id = caller.id
-                WHERE password_hash IN ($4, $6)
-                FOR UPDATE OF users
+                {caller}{or_retried}
             ), account AS (
                 UPDATE users
-                SET email = COALESCE($5, users.email), password_hash = COALESCE($6, password_hash)
-                FROM before
-                WHERE users.id = before.id
-                RETURNING users.id, users.email, created_at, updated_at
-            ), addresses AS (
-                SELECT email FROM before UNION ALL SELECT email FROM account
-            ), cleared AS (
-                {cleared}
-            )
+                SET email = COALESCE($5, email), password_hash = COALESCE($6, password_hash)
+                FROM caller
+                WHERE users.id = caller.id AND password_hash IN ($4, $6)
+                  AND set_config('task_api.kept_session', COALESCE($7::text, ''), true) IS NOT NULL
+                RETURNING users.id, email, created_at, updated_at
+            ){and_cleared}
             SELECT statement_timestamp() AS clock, account.*
             FROM (SELECT) AS attempt LEFT JOIN account ON true",
-            caller = identity.in_write(),
-            // The old and the new one, if they differ.
-            cleared = delete_failures_of!("addresses GROUP BY email HAVING count(*) = 1")
+            caller = identity.in_write()
         );
         let params = [
             (&proof.password_hash().as_str() as &(dyn ToSql + Sync), Type::TEXT),
             (&changes.email.as_ref().map(Email::as_str), Type::TEXT),
             (&changes.password_hash.as_ref().map(PasswordHash::as_str), Type::TEXT),
             (&identity.session(), Type::UUID),
+            (&proof.email().as_str(), Type::TEXT),
         ];
         let (row, _) = self.write(&sql, &identity.params(&params)).await?;
         user(&row)?.ok_or(Error::SessionEnded)
@@ -111,33 +112,32 @@ impl Database {
     /// [`Error::SessionEnded`].
     pub async fn delete_user(&self, caller: Caller) -> Result<(), Error> {
         let identity = Identity::from(caller);
-        // Locked first, to see a concurrent deletion that was waited for.
         let sql = format!(
-            "WITH caller AS (
-                {caller}
-            ), found AS (
-                SELECT id FROM users WHERE id = $2 AND statement_timestamp() < $1 FOR UPDATE
-            ), deleted AS (
+            "WITH deleted AS (
                 DELETE FROM users
-                USING found JOIN caller USING (id)
-                WHERE users.id = found.id
+                USING ({caller}) AS caller
+                WHERE users.id = caller.id
                 RETURNING users.id, users.email
             ), cleared AS (
                 {cleared}
             )
-            SELECT statement_timestamp() AS clock,
-                   found.id IS NOT NULL AS is_found, deleted.id IS NOT NULL AS is_deleted
-            FROM (SELECT) AS attempt LEFT JOIN found ON true LEFT JOIN deleted ON true",
+            SELECT statement_timestamp() AS clock, deleted.id FROM (SELECT) AS attempt LEFT JOIN deleted ON true",
             caller = identity.in_write(),
             cleared = delete_failures_of!("deleted")
         );
         let (row, may_have_run) = self.write(&sql, &identity.params(&[])).await?;
         // A retry that finds no account has succeeded before.
-        if row.try_get("is_deleted")? || (may_have_run && !row.try_get::<_, bool>("is_found")?) {
+        if has_id(&row)? || (may_have_run && self.account(caller.user()).await?.is_none()) {
             Ok(())
         } else {
             Err(Error::SessionEnded)
         }
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<User>, Error> {
+        let sql = "SELECT id, email, created_at, updated_at FROM users WHERE id = $1";
+        let rows = self.read(sql, &[(id.as_uuid(), Type::UUID)]).await?;
+        Ok(rows.first().map(user).transpose()?.flatten())
     }
 }
 
