@@ -72,6 +72,17 @@ async fn every_authority_in_the_file_is_trusted() {
 }
 
 #[tokio::test]
+async fn the_authorities_of_the_system_can_be_a_file() {
+    let (folder, settings) = authorities(&another_authority(), &another_authority(), "\n");
+    let file = settings.get("DATABASE_CA_FILE").to_owned();
+    let settings = settings.without("DATABASE_CA_FILE").with("SSL_CERT_FILE", "/dev/null").with("CA_FILE", &file);
+    TestServer::start(&settings).api.sign_up(&fresh_email()).await.expect(201);
+    let missing = path(&folder.path().join("missing.pem")).to_owned();
+    let line = startup_error(&settings.with("CA_FILE", &missing), "/health").await;
+    assert!(line.starts_with("CA_FILE ") && line.contains("No such file"), "{line}");
+}
+
+#[tokio::test]
 async fn the_tools_accept_the_same_urls_and_the_same_file() {
     let another = another_authority();
     let (_folder, settings) = authorities(&another, "", "\n");

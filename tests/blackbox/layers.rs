@@ -59,6 +59,14 @@ fn a_layer_depends_on_lower_layers_only() {
 }
 
 #[test]
+fn a_function_is_built_with_what_the_cloud_needs_unless_told_otherwise() {
+    for package in packages_in(&metadata(), "functions") {
+        let layer = if dependencies(package).contains("mail") { "mail" } else { "api" };
+        assert_eq!(package.features["default"], [format!("{layer}/cloud")], "{}", package.name);
+    }
+}
+
+#[test]
 fn each_external_system_is_known_to_one_layer_only() {
     let owners = [
         ("lambda_http", vec!["api"]),

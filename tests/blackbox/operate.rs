@@ -1,6 +1,7 @@
 //! The `operate` program: secrets, releases, the smoke test, the monitor.
 
 use std::{
+    collections::BTreeSet,
     fs,
     process::Stdio,
     time::{Duration, Instant},
@@ -404,6 +405,15 @@ async fn a_release_runs_its_steps_in_order_and_can_be_repeated() {
     let listed = checkout.run(&["deploy", "--dry-run"], "", &[]).await.success();
     assert!(listed.contains("0001_create_users_and_tasks.sql would be applied"), "{listed}");
     assert_eq!(checkout.sam_log(), looks);
+    // Before `sam build`, which builds one function after the other, all are built at once.
+    let built = fs::read_to_string(checkout.path("cargo-lambda.log")).unwrap();
+    let words: Vec<_> = built.lines().last().unwrap().split(' ').collect();
+    let (options, programs) = words.split_at(4);
+    assert_eq!(options, ["lambda", "build", "--release", "--arm64"]);
+    let programs: BTreeSet<_> = programs.chunks(2).map(|words| (words[0], words[1].to_owned())).collect();
+    let functions = fs::read_dir(root().join("functions")).unwrap();
+    let functions = functions.map(|entry| ("--bin", entry.unwrap().file_name().into_string().unwrap()));
+    assert_eq!(programs, functions.collect());
     let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
     let database = checkout.database.connect().await.unwrap();
     assert!(column(&database, tables).await.unwrap().is_empty(), "a dry run does not change the database");

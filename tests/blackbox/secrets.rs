@@ -1,10 +1,11 @@
 //! Settings and secrets: read from the environment or the Parameter Store, and rotated while the API runs.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use auth::SigningKey;
 use reqwest::Method;
 use serde_json::json;
+use tempfile::TempDir;
 use tests::{
     api::{Api, PASSWORD, Reply, User},
     database::{connect_as_superuser, create_functions_role, url_as},
@@ -49,6 +50,19 @@ async fn a_throttled_call_is_retried() {
         throttled.iter().all(|line| line.contains("ThrottlingException") && line.contains("health")),
         "{throttled:#?}"
     );
+}
+
+/// As the template names them: no file, and a folder that has a file of all authorities, and others.
+#[tokio::test]
+async fn the_store_is_trusted_by_the_authorities_in_the_folder() {
+    let (store, folder) = (ParameterStore::start().await, TempDir::new().unwrap());
+    let settings = store.move_settings(&Settings::shared(), &["DATABASE_URL"]).await;
+    let own = fs::read_to_string(settings.get("DATABASE_CA_FILE")).unwrap();
+    fs::write(folder.path().join("ca-bundle.trust.crt"), own.replace("CERTIFICATE", "TRUSTED CERTIFICATE")).unwrap();
+    let settings = settings.with("SSL_CERT_FILE", "/dev/null").with("SSL_CERT_DIR", folder.path().to_str().unwrap());
+    let settings = settings.with("AWS_ENDPOINT_URL_SSM", &store.over_tls().await);
+    fs::write(folder.path().join("ca-bundle.crt"), own).unwrap();
+    get(&TestServer::start(&settings), "/health").await.expect(200);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     process::Command,
 };
 
@@ -80,12 +81,22 @@ fn every_variable_is_a_setting_that_is_read() {
         Static::SETTINGS,
         &MAIL_SETTINGS,
     ];
-    let settings: BTreeSet<&str> =
-        states.into_iter().flatten().chain(&COMMON_SETTINGS).map(|setting| setting.name).collect();
+    let settings = states.into_iter().flatten().chain(&COMMON_SETTINGS).map(|setting| setting.name);
+    // The TLS libraries read two of them.
+    let settings: BTreeSet<&str> = settings.chain(["SSL_CERT_FILE", "SSL_CERT_DIR"]).collect();
     for function in template().functions() {
         for name in function.properties["Environment"]["Variables"].as_object().unwrap().keys() {
             assert!(settings.contains(name.trim_end_matches("_PARAMETER")), "{name} of {}", function.name);
         }
+    }
+}
+
+#[test]
+fn the_authorities_are_those_of_the_system() {
+    for function in template().functions() {
+        let [file, folder, all] =
+            ["SSL_CERT_FILE", "SSL_CERT_DIR", "CA_FILE"].map(|name| function.variable(name).as_str().unwrap());
+        assert_eq!((file, Path::new(all).parent()), ("/dev/null", Some(Path::new(folder))), "{}", function.name);
     }
 }
 

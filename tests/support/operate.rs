@@ -44,6 +44,9 @@ case "$*" in
 esac
 "#;
 
+/// Compiles nothing, as the `sam` of these tests.
+const CARGO_LAMBDA: &str = "#!/bin/sh\necho \"$@\" >>cargo-lambda.log\n";
+
 /// The real `sam`, as far as a test can go.
 const REAL_SAM: &str = "tests/support/aws/sam.py";
 
@@ -84,9 +87,11 @@ impl Checkout {
             checkout.write(file, &read(file));
         }
         checkout.write("samconfig.toml", &samconfig(read("samconfig.toml")));
-        checkout.write(".gitignore", "/.aws-sam/\n/bin/\n/sam.log\n");
-        checkout.write("bin/sam", sam);
-        fs::set_permissions(checkout.path("bin/sam"), Permissions::from_mode(0o755)).expect("an executable");
+        checkout.write(".gitignore", "/.aws-sam/\n/bin/\n/*.log\n");
+        for (program, text) in [("bin/sam", sam), ("bin/cargo-lambda", CARGO_LAMBDA)] {
+            checkout.write(program, text);
+            fs::set_permissions(checkout.path(program), Permissions::from_mode(0o755)).expect("an executable");
+        }
         checkout.git(&["init", "--quiet"]).await;
         checkout.commit().await;
         checkout

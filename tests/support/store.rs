@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     mail::Mail,
+    origins::tls_acceptor,
     server::Settings,
     service::{Service, free_port},
     workspace::{root, variable},
@@ -165,6 +166,23 @@ impl ParameterStore {
                     refusals -= 1;
                     throttle(&mut client).await;
                 } else if let Ok(mut store) = TcpStream::connect(&store).await {
+                    let _ = copy_bidirectional(&mut client, &mut store).await;
+                }
+            }
+        });
+        address
+    }
+
+    /// The address of a proxy before the store that speaks TLS, with the certificate of the stack's servers.
+    pub async fn over_tls(&self) -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = format!("https://localhost:{}", listener.local_addr().expect("an address").port());
+        let (acceptor, store) = (tls_acceptor(&[]), self.endpoint.trim_start_matches("http://").to_owned());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                // A client that does not trust the certificate ends the handshake.
+                let Ok(mut client) = acceptor.accept(client).await else { continue };
+                if let Ok(mut store) = TcpStream::connect(&store).await {
                     let _ = copy_bidirectional(&mut client, &mut store).await;
                 }
             }

@@ -4,7 +4,7 @@
 use api::{Problem, Public, Request, Response, ok};
 use serde_json::json;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

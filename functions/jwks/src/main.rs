@@ -7,7 +7,7 @@ use api::{Keys, Problem, Request, Response, ok, with_max_age};
 /// Shorter than the time between accepting a new key and signing tokens with it.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 /// How long the answer takes at least: it must not tell whether the address has an account, nor whether a mail was sent.
 const LEAST_TIME: Duration = Duration::from_secs(2);
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

@@ -3,7 +3,7 @@
 use api::{Problem, Public, Request, Response, SecurityEvent, no_content, required};
 use domain::{ChosenPassword, ResetToken};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

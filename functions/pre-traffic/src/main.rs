@@ -17,7 +17,7 @@ struct Hook {
     lifecycle_event_hook_execution_id: String,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let codedeploy = aws_sdk_codedeploy::Client::new(&config);

@@ -3,7 +3,7 @@
 
 use api::{Authenticated, Problem, Request, Response, SecurityEvent, no_content, without_cookie};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

@@ -3,7 +3,7 @@
 use api::{Keeping, Problem, Request, Response, SecurityEvent, TokenIssuer, optional, required, session};
 use domain::{Email, PasswordAttempt};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

@@ -4,7 +4,7 @@ use api::{NewAccount, Problem, Public, Request, Response, SecurityEvent, created
 use domain::UserId;
 use serde_json::json;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

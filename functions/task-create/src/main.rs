@@ -4,7 +4,7 @@ use api::{Authenticated, Problem, Request, Response, TaskFields, created, ok, re
 use db::Created;
 use domain::{NewTask, TaskValues, Title};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

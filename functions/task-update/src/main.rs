@@ -4,7 +4,7 @@
 use api::{Authenticated, Problem, Request, Response, TaskFields, ok, optional, with_etag};
 use domain::{TaskChanges, Title};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

@@ -4,7 +4,7 @@ use api::{
     Authenticated, EntityTag, Problem, Request, Response, TaskQuery, ok, unless_known, with_etag, with_next_link,
 };
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

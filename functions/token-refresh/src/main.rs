@@ -2,7 +2,7 @@
 
 use api::{Problem, Request, Response, TokenIssuer, optional, session};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

@@ -2,7 +2,7 @@
 
 use api::{Authenticated, Problem, Request, Response, ok};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

@@ -5,7 +5,7 @@ use api::{AccountChanges, Authenticated, Problem, Request, Response, SecurityEve
 use domain::{PasswordAttempt, UserChanges};
 use mail::Mailing;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

@@ -6,7 +6,7 @@ use api::{Problem, Request, Response, Static};
 
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), api::Error> {
     api::serve(handle).await
 }

@@ -6,7 +6,7 @@ use db::Database;
 use crate::{
     Error,
     setting::{
-        DATABASE_CA_FILE, DATABASE_URL, JWT_AUDIENCE, JWT_ISSUER, JWT_PUBLIC_KEYS, JWT_SIGNING_KEY,
+        CA_FILE, DATABASE_CA_FILE, DATABASE_URL, JWT_AUDIENCE, JWT_ISSUER, JWT_PUBLIC_KEYS, JWT_SIGNING_KEY, Setting,
         TOKEN_LIFETIME_SECONDS,
     },
     settings::{Settings, unusable},
@@ -19,7 +19,7 @@ pub(crate) async fn database(settings: &Settings) -> Result<Database, Error> {
     let renew: Option<db::Renew> = is_stored.then(|| {
         let renew: db::Renew = Arc::new(|| {
             Box::pin(async {
-                let renewed = Settings::load(&[DATABASE_URL, DATABASE_CA_FILE])
+                let renewed = Settings::load(&[DATABASE_URL, DATABASE_CA_FILE, CA_FILE])
                     .await
                     .and_then(|settings| database_config(&settings));
                 renewed.inspect_err(|error| tracing::error!(cause = %error, "DATABASE_URL was not renewed")).ok()
@@ -31,9 +31,13 @@ pub(crate) async fn database(settings: &Settings) -> Result<Database, Error> {
 }
 
 fn database_config(settings: &Settings) -> Result<db::Config, Error> {
-    let read = |file| fs::read(file).map_err(|error| DATABASE_CA_FILE.invalid(error));
-    let authority = settings.get(DATABASE_CA_FILE).map(read).transpose()?;
-    db::Config::new(settings.secret(DATABASE_URL)?, authority.as_deref()).map_err(|reason| {
+    let read = |setting: Setting| {
+        let file = settings.get(setting).map(fs::read);
+        file.transpose().map_err(|error| setting.invalid(error))
+    };
+    let (authority, system) = (read(DATABASE_CA_FILE)?, read(CA_FILE)?);
+    let system = system.map(|text| String::from_utf8_lossy(&text).into_owned());
+    db::Config::with_system(settings.secret(DATABASE_URL)?, authority.as_deref(), system).map_err(|reason| {
         let is_certificate = reason == db::InvalidConfig::Certificate;
         let setting = if is_certificate { DATABASE_CA_FILE } else { DATABASE_URL };
         setting.invalid(reason)

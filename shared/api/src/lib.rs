@@ -32,6 +32,7 @@ mod log;
 mod metrics;
 mod millis;
 mod object;
+#[cfg_attr(not(feature = "cloud"), path = "no_parameter_store.rs")]
 mod parameter_store;
 mod problem;
 #[cfg(test)]

@@ -14,7 +14,8 @@ use std::{
 use domain::{Timestamp, UserId};
 use lambda_http::http::StatusCode;
 use serde::Serialize;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 pub(crate) use self::origin::Invocation;
 use self::{json::Json, origin::Origin};
@@ -48,11 +49,18 @@ pub(crate) fn start() -> Result<(), Error> {
         STAGE.get_or_init(|| stage);
     }
     origin::start()?;
-    let level = AWS_LAMBDA_LOG_LEVEL.variable()?.unwrap_or_default().to_lowercase();
-    let level = if ["error", "warn", "debug", "trace"].contains(&level.as_str()) { level } else { "info".to_owned() };
-    let filter = EnvFilter::new(format!("warn,api={level},db={level},auth={level}"));
+    let level = match AWS_LAMBDA_LOG_LEVEL.variable()?.unwrap_or_default().to_lowercase().as_str() {
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => LevelFilter::INFO,
+    };
+    let targets =
+        Targets::new().with_default(LevelFilter::WARN).with_targets(["api", "db", "auth"].map(|own| (own, level)));
+    let lines = fmt::layer().event_format(Json).with_writer(io::stdout);
     // Fails when a test has installed a subscriber before.
-    let _ = tracing_subscriber::fmt().event_format(Json).with_env_filter(filter).with_writer(io::stdout).try_init();
+    let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
     // Without the message, which may quote the data being handled.
     panic::set_hook(Box::new(|info| {
         tracing::error!(location = info.location().map(ToString::to_string), "panic");

@@ -14,6 +14,7 @@ pub(crate) const DATABASE_URL: Setting = Setting::secret("DATABASE_URL");
 pub(crate) const JWT_PUBLIC_KEYS: Setting = Setting::secret("JWT_PUBLIC_KEYS");
 pub(crate) const JWT_SIGNING_KEY: Setting = Setting::secret("JWT_SIGNING_KEY");
 
+pub(crate) const CA_FILE: Setting = Setting::optional("CA_FILE");
 pub(crate) const DATABASE_CA_FILE: Setting = Setting::optional("DATABASE_CA_FILE");
 pub(crate) const JWT_AUDIENCE: Setting = Setting::optional("JWT_AUDIENCE");
 pub(crate) const JWT_ISSUER: Setting = Setting::optional("JWT_ISSUER");

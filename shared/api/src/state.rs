@@ -6,7 +6,7 @@ use crate::{
     Error, Problem, Request,
     config::{database, signer, verifier},
     setting::{
-        DATABASE_CA_FILE, DATABASE_URL, JWT_AUDIENCE, JWT_ISSUER, JWT_PUBLIC_KEYS, JWT_SIGNING_KEY, Setting,
+        CA_FILE, DATABASE_CA_FILE, DATABASE_URL, JWT_AUDIENCE, JWT_ISSUER, JWT_PUBLIC_KEYS, JWT_SIGNING_KEY, Setting,
         TASK_LIMIT, TOKEN_LIFETIME_SECONDS,
     },
     settings::Settings,
@@ -31,7 +31,7 @@ pub struct Public {
 }
 
 impl State for Public {
-    const SETTINGS: &'static [Setting] = &[DATABASE_URL, DATABASE_CA_FILE];
+    const SETTINGS: &'static [Setting] = &[DATABASE_URL, DATABASE_CA_FILE, CA_FILE];
 
     async fn new(settings: &Settings) -> Result<Self, Error> {
         Ok(Self { db: database(settings).await? })
@@ -46,7 +46,7 @@ pub struct TokenIssuer {
 
 impl State for TokenIssuer {
     const SETTINGS: &'static [Setting] =
-        &[DATABASE_URL, DATABASE_CA_FILE, JWT_SIGNING_KEY, JWT_ISSUER, JWT_AUDIENCE, TOKEN_LIFETIME_SECONDS];
+        &[DATABASE_URL, DATABASE_CA_FILE, CA_FILE, JWT_SIGNING_KEY, JWT_ISSUER, JWT_AUDIENCE, TOKEN_LIFETIME_SECONDS];
 
     async fn new(settings: &Settings) -> Result<Self, Error> {
         let signer = signer(settings)?;
@@ -69,6 +69,7 @@ impl State for Authenticated {
     const SETTINGS: &'static [Setting] = &[
         DATABASE_URL,
         DATABASE_CA_FILE,
+        CA_FILE,
         JWT_PUBLIC_KEYS,
         JWT_ISSUER,
         JWT_AUDIENCE,

@@ -8,17 +8,18 @@ mod url;
 
 use std::io;
 
-use postgres_native_tls::{MakeTlsConnector, TlsStream};
+use postgres_native_tls::TlsStream;
 use tokio::net::TcpStream;
 use tokio_postgres::{Client, config::SslMode, tls::MakeTlsConnect};
 
 pub use error::{ConnectError, InvalidConfig};
 use tcp::{DEFAULT_PORT, Endpoint};
+use tls::Tls;
 
 #[derive(Clone)]
 pub struct Config {
     postgres: tokio_postgres::Config,
-    tls: MakeTlsConnector,
+    tls: Tls,
 }
 
 /// Drives a connection until its `Client` is dropped: a future to be spawned.
@@ -30,9 +31,17 @@ impl Config {
     /// TLS is always required, and the server's certificate and name are always verified, whatever `sslmode` asks for:
     /// against the system's authorities and those in `authorities` (PEM).
     pub fn new(url: &str, authorities: Option<&[u8]>) -> Result<Self, InvalidConfig> {
+        Self::with_system(url, authorities, None)
+    }
+
+    /// The same, where the system's authorities are these (PEM): those that Neon's certificates come from are parsed now,
+    /// all others when a server's certificate is from none of them.
+    ///
+    /// `SSL_CERT_FILE` has to be a file without certificates, as TLS parses all of the system's otherwise.
+    pub fn with_system(url: &str, authorities: Option<&[u8]>, system: Option<String>) -> Result<Self, InvalidConfig> {
         let mut postgres = url::parse(url.trim())?;
         postgres.ssl_mode(SslMode::Require);
-        Ok(Self { postgres, tls: tls::connector(authorities)? })
+        Ok(Self { postgres, tls: Tls::new(authorities, system)? })
     }
 
     /// The first host.
@@ -76,19 +85,41 @@ impl Config {
         for host in Endpoint::all(&self.postgres) {
             match host.connect().await {
                 Ok(stream) => {
-                    let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut self.tls.clone(), host.name);
-                    let tls = tls.map_err(io::Error::other)?;
-                    return Ok(self.postgres.connect_raw(stream, tls).await?);
+                    return match self.open(host.name, stream).await {
+                        Err(error) if error.is_tls() && self.tls.trust_all() => {
+                            self.open(host.name, host.connect().await?).await
+                        }
+                        result => result,
+                    };
                 }
                 Err(error) => last_error = Some(error),
             }
         }
         Err(last_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()).into())
     }
+
+    async fn open(&self, host: &str, stream: TcpStream) -> Result<(Client, Driver), ConnectError> {
+        let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut self.tls.connector(), host);
+        Ok(self.postgres.connect_raw(stream, tls.map_err(io::Error::other)?).await?)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+            mpsc::{Receiver, channel},
+        },
+        thread,
+    };
+
+    use native_tls::{Identity, TlsAcceptor};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
     use super::*;
 
     #[test]
@@ -110,5 +141,88 @@ mod tests {
         }
         let disabled = Config::new("postgresql://u:p@localhost/app?sslmode=disable", None);
         assert_eq!(disabled.err(), Some(InvalidConfig::Insecure));
+    }
+
+    /// The handshakes with a server that knows TLS and nothing else.
+    struct Handshakes {
+        begun: Arc<AtomicUsize>,
+        /// Whether the client trusted the server.
+        ended: Receiver<bool>,
+    }
+
+    impl Handshakes {
+        /// Waits for those that have begun.
+        fn all(&self) -> Vec<bool> {
+            (0..self.begun.swap(0, Ordering::SeqCst)).map(|_| self.ended.recv().unwrap()).collect()
+        }
+    }
+
+    /// A certificate of an authority with this name, and the authority's own.
+    fn authority(name: &str) -> (Identity, String) {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.distinguished_name.push(DnType::CommonName, name);
+        let issuer = Issuer::new(ca.clone(), KeyPair::generate().unwrap());
+        let ca = ca.self_signed(issuer.key()).unwrap().pem();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let identity = Identity::from_pkcs8(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        (identity, ca)
+    }
+
+    /// A server; its URL.
+    fn server(identity: Identity) -> (Handshakes, String) {
+        let (acceptor, listener) = (TlsAcceptor::new(identity).unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let url = format!("postgresql://u:p@localhost:{}/app", listener.local_addr().unwrap().port());
+        let (sender, ended) = channel();
+        let handshakes = Handshakes { begun: Arc::default(), ended };
+        let begun = Arc::clone(&handshakes.begun);
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut connection = connection.unwrap();
+                begun.fetch_add(1, Ordering::SeqCst);
+                // SSLRequest, and the answer that the server is willing.
+                connection.read_exact(&mut [0; 8]).unwrap();
+                connection.write_all(b"S").unwrap();
+                // In TLS 1.3 the client's verdict comes after the server's part.
+                let is_trusted = acceptor.accept(connection).is_ok_and(|mut stream| stream.read(&mut [0; 64]).is_ok());
+                sender.send(is_trusted).unwrap();
+            }
+        });
+        (handshakes, url)
+    }
+
+    /// Connects; whether TLS was what failed.
+    fn connect(config: &Config) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(config.connect()).err().unwrap().is_tls()
+    }
+
+    #[test]
+    fn the_system_s_authorities_are_parsed_when_neon_s_is_not_the_one() {
+        let others: String = ["One", "Two"].map(|name| authority(name).1).concat();
+        let (identity, neon) = authority("ISRG Root X9");
+        let (handshakes, url) = server(identity);
+        let config = Config::with_system(&url, None, Some(format!("# Two\n{others}{neon}"))).unwrap();
+        assert!(!connect(&config) && !connect(&config));
+        assert_eq!(handshakes.all(), [true, true]);
+        assert!(config.tls.trust_all(), "all were parsed");
+
+        let (identity, another) = authority("Another Root");
+        let (handshakes, url) = server(identity);
+        let config = Config::with_system(&url, None, Some(format!("{neon}{others}{another}"))).unwrap();
+        assert!(!connect(&config) && !connect(&config));
+        assert_eq!(handshakes.all(), [false, true, true]);
+    }
+
+    #[test]
+    fn a_certificate_of_no_authority_of_the_system_is_refused() {
+        let (identity, _) = authority("ISRG Root X9");
+        let (handshakes, url) = server(identity);
+        let another = authority("ISRG Root X9").1;
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let config = Config::with_system(&url, None, Some(format!("{another}{broken}"))).unwrap();
+        assert!(connect(&config) && connect(&config));
+        assert_eq!(handshakes.all(), [false, false, false]);
     }
 }

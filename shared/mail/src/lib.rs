@@ -8,6 +8,8 @@
 mod mail;
 mod mailer;
 mod page;
+#[cfg(feature = "cloud")]
+mod ses;
 mod state;
 
 pub use mail::Mail;

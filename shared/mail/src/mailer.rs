@@ -1,17 +1,9 @@
 use std::{
-    fs, io, iter,
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aws_config::{BehaviorVersion, retry::RetryConfig};
-use aws_sdk_sesv2::{
-    Client,
-    error::{BuildError, ProvideErrorMetadata, SdkError},
-    operation::send_email::SendEmailError,
-    primitives::Blob,
-    types::{EmailContent, RawMessage},
-};
 use domain::Email;
 use lettre::{
     Message,
@@ -23,13 +15,12 @@ use lettre::{
 };
 use uuid::Uuid;
 
+#[cfg(feature = "cloud")]
+use crate::ses::{self, Ses};
 use crate::{Mail, Page};
 
 /// How long a request waits for a mail to be sent.
 pub const TIMEOUT: Duration = Duration::from_millis(1_500);
-
-/// One more attempt when SES turns one away or the connection breaks; in the worst case the mail comes twice.
-const MAX_ATTEMPTS: u32 = 2;
 
 /// Sends mail from one address.
 pub struct Mailer {
@@ -39,17 +30,16 @@ pub struct Mailer {
 }
 
 enum Transport {
-    Ses(Client),
+    #[cfg(feature = "cloud")]
+    Ses(Ses),
     /// Each mail is a file in this folder.
     Folder(PathBuf),
 }
 
 impl Mailer {
-    /// Sends through Amazon SES, which has to know the sender as a verified identity.
+    #[cfg(feature = "cloud")]
     pub(crate) async fn ses(from: Mailbox, page: Page) -> Self {
-        let retries = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
-        let config = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).load().await;
-        Self { from, page, transport: Transport::Ses(Client::new(&config)) }
+        Self { from, page, transport: Transport::Ses(Ses::new().await) }
     }
 
     /// Writes each mail as a file `*.eml`, the names in the order of time.
@@ -68,17 +58,8 @@ impl Mailer {
     async fn try_to_send(&self, to: &Email, mail: &Mail) -> Result<(), Failure> {
         let message = self.message(to, mail)?;
         match &self.transport {
-            Transport::Ses(client) => {
-                let raw = RawMessage::builder().data(Blob::new(message)).build()?;
-                let content = EmailContent::builder().raw(raw).build();
-                client
-                    .send_email()
-                    .content(content)
-                    .send()
-                    .await
-                    .map(drop)
-                    .map_err(|error| Failure::Ses(Box::new(error)))
-            }
+            #[cfg(feature = "cloud")]
+            Transport::Ses(ses) => Ok(ses.send(message).await?),
             Transport::Folder(folder) => Ok(write(folder, &message)?),
         }
     }
@@ -133,24 +114,9 @@ enum Failure {
     Address(#[from] AddressError),
     #[error("the message cannot be composed")]
     Message(#[from] lettre::error::Error),
-    #[error("the request cannot be composed")]
-    Request(#[from] BuildError),
-    #[error("SES: {}", describe(.0))]
-    Ses(Box<SdkError<SendEmailError>>),
+    #[cfg(feature = "cloud")]
+    #[error(transparent)]
+    Ses(#[from] ses::Failure),
     #[error("the folder: {0}")]
     Folder(#[from] io::Error),
-}
-
-/// Of an answer of SES the code only, because its message quotes addresses.
-fn describe(error: &SdkError<SendEmailError>) -> String {
-    match error {
-        SdkError::ServiceError(answer) => answer.err().code().unwrap_or("an error without a code").to_owned(),
-        _ => chain(error),
-    }
-}
-
-/// An error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -76,6 +76,9 @@ async fn mailer(settings: &Settings) -> Result<Option<Mailer>, Error> {
     let from = Mailbox::new(None, from);
     Ok(Some(match settings.parse::<PathBuf>(MAIL_FOLDER)? {
         Some(folder) => Mailer::folder(from, page, folder),
+        #[cfg(feature = "cloud")]
         None => Mailer::ses(from, page).await,
+        #[cfg(not(feature = "cloud"))]
+        None => return Err(MAIL_FOLDER.invalid("must be set: this program was built without SES")),
     }))
 }

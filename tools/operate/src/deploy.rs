@@ -67,7 +67,7 @@ pub(crate) async fn run(stage: &Stage, options: Options) -> anyhow::Result<()> {
 
     announce(2, "build")?;
     let mut deployments = Deployments::read(&store).await?;
-    packages::build(stage, &parameters, &settings, deployments.rollbacks)?;
+    packages::build(stage, &config, &parameters, &settings, deployments.rollbacks)?;
 
     announce(3, "changes")?;
     let migrations = Migrations::read(Path::new("migrations"))?;

@@ -3,10 +3,11 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, ensure};
+use gateway::template::Template;
 
 use crate::{
-    programs::sam,
-    stage::Stage,
+    programs::{cargo_lambda, sam},
+    stage::{Stage, StageConfig},
     store::{Settings, versions_of_functions},
 };
 
@@ -17,7 +18,24 @@ const FOLDER: &str = ".aws-sam/build";
 pub(crate) const TEMPLATE: &str = ".aws-sam/build/template.yaml";
 
 /// Builds every function. The parameters decide for which processor.
-pub(crate) fn build(stage: &Stage, parameters: &[String], settings: &Settings, rollbacks: u32) -> anyhow::Result<()> {
+pub(crate) fn build(
+    stage: &Stage,
+    config: &StageConfig,
+    parameters: &[String],
+    settings: &Settings,
+    rollbacks: u32,
+) -> anyhow::Result<()> {
+    let template = Template::read(Path::new("template.yaml"))?;
+    // `sam build` builds one function after the other, and each is optimised as a whole on one processor. So all are built
+    // at once before, in the way that it does it.
+    let mut compile = vec!["build", "--release"];
+    if config.architecture() == "arm64" {
+        compile.push("--arm64");
+    }
+    let resources = template.json()["Resources"].as_object().into_iter().flat_map(|resources| resources.values());
+    let programs = resources.filter_map(|resource| resource["Metadata"]["BuildProperties"]["Binary"].as_str());
+    compile.extend(programs.flat_map(|program| ["--bin", program]));
+    cargo_lambda(compile)?;
     let build = ["build", "--config-env", &stage.to_string(), "--build-dir", FOLDER].map(str::to_owned);
     sam([&build, parameters].concat())?;
     stamp(Path::new(FOLDER), settings, rollbacks)

@@ -10,10 +10,19 @@ use anyhow::{Context, ensure};
 
 /// Runs `sam` with its output on the terminal.
 pub(crate) fn sam<S: AsRef<OsStr> + Debug>(arguments: Vec<S>) -> anyhow::Result<()> {
-    let mut sam = Command::new("sam");
-    let status = sam.args(&arguments).status().context("cannot run sam")?;
-    let words: Vec<_> = sam.get_args().map(|word| word.display().to_string()).collect();
-    ensure!(status.success(), "`sam {}` failed: see its output above", words.join(" "));
+    run("sam", arguments)
+}
+
+/// Runs `cargo lambda` with its output on the terminal.
+pub(crate) fn cargo_lambda(arguments: Vec<&str>) -> anyhow::Result<()> {
+    run("cargo-lambda", [vec!["lambda"], arguments].concat())
+}
+
+fn run<S: AsRef<OsStr> + Debug>(name: &str, arguments: Vec<S>) -> anyhow::Result<()> {
+    let mut program = Command::new(name);
+    let status = program.args(&arguments).status().with_context(|| format!("cannot run {name}"))?;
+    let words: Vec<_> = program.get_args().map(|word| word.display().to_string()).collect();
+    ensure!(status.success(), "`{name} {}` failed: see its output above", words.join(" "));
     Ok(())
 }
 

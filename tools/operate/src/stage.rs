@@ -106,6 +106,11 @@ impl StageConfig {
         Some(first.to_owned()).filter(|origin| !origin.is_empty() && origin != "*")
     }
 
+    /// The functions' processor.
+    pub(crate) fn architecture(&self) -> &str {
+        self.parameter("Architecture").unwrap_or("arm64")
+    }
+
     /// How many executions at once each function reserves; 0 for none.
     pub(crate) fn reserved_concurrency(&self) -> anyhow::Result<i32> {
         let value = self.parameter("ReservedConcurrency").unwrap_or_default();

@@ -5,7 +5,7 @@ use std::{ffi::OsString, future::pending};
 use anyhow::Result;
 use tokio::process::Command;
 
-use crate::{cargo::cargo, profile::Profile, stack::Stack, supervisor::Supervisor};
+use crate::{cargo, profile::Profile, stack::Stack, supervisor::Supervisor};
 use crate::{containers, process, sam, tools};
 
 /// Runs the whole API until Ctrl-C.
@@ -27,13 +27,14 @@ pub(crate) async fn dev(profile: &Profile, supervisor: &Supervisor) -> Result<u8
 
 /// Runs all but the functions until Ctrl-C.
 pub(crate) async fn db(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
-    let stack = Stack::start(profile, supervisor).await?;
+    let stack = Stack::start_database(profile, supervisor).await?;
     println!(
         "\n  The database is ready. Ctrl-C stops it.\n\
          \n  Next, in another terminal, in {}:\n\
-         \n    PATH=\"{}:$PATH\" cargo lambda watch --quiet -A 127.0.0.1 -P {} --env-file {}\n",
+         \n    PATH=\"{}:$PATH\" cargo lambda watch --quiet {} -A 127.0.0.1 -P {} --env-file {}\n",
         profile.root.display(),
         stack.tools.cargo_lambda.parent().unwrap_or(&profile.root).display(),
+        cargo::features().await.join(" "),
         profile.port,
         profile.env_file().display(),
     );
@@ -87,7 +88,7 @@ pub(crate) async fn sam_local(profile: &Profile, supervisor: &Supervisor) -> Res
 /// Runs the main tests on the release build in containers, and looks at that build.
 pub(crate) async fn test_sam(profile: &Profile, supervisor: &Supervisor) -> Result<u8> {
     let stack = Stack::start_in_containers(profile, supervisor).await?;
-    let mut test = cargo();
+    let mut test = cargo::cargo();
     test.args(["test", "--workspace", "--test", "*", "--", "--include-ignored"])
         .args(sam::MAIN_CASES)
         .current_dir(&profile.root);

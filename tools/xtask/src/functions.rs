@@ -12,7 +12,7 @@ use crate::postgres::{Postgres, SUPERUSER};
 use crate::profile::{Kind, Profile};
 use crate::settings::{Settings, url};
 use crate::supervisor::{Supervisor, wait_until};
-use crate::{cargo::hide_settings, process::run_quietly};
+use crate::{cargo, cargo::hide_settings, process::run_quietly};
 
 /// Brings the schema up to date as its owner, and creates the functions' role as the superuser: an owner that the first
 /// release created may not create roles.
@@ -51,7 +51,9 @@ pub(crate) async fn start(
     gateway.arg(profile.env_file()).current_dir(&profile.root);
     hide_settings(&mut gateway);
     let log = (profile.kind != Kind::Dev).then(|| profile.log("functions"));
-    if profile.kind != Kind::Dev {
+    if profile.kind == Kind::Dev {
+        gateway.args(cargo::features().await);
+    } else {
         // A file that changes while tests run must not restart what they are talking to.
         gateway.arg("--ignore-changes").env_remove("ALLOWED_ORIGINS");
     }

@@ -1,6 +1,7 @@
 //! A release build of every function, and its size.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::{Error, Result};
 use fs_err as fs;
@@ -24,13 +25,18 @@ pub(crate) async fn build(arguments: &[OsString]) -> Result<()> {
         run_checked(build.env("PATH", tools::path_with(&[&cargo_lambda])?).current_dir(&root)).await?;
     }
     println!("\n  {:<14} {:>9} {:>9}", "function", "raw", "zipped");
-    let entries = fs::read_dir(root.join("functions"))?;
-    let mut names = entries.map(|entry| Ok(entry?.file_name().display().to_string())).collect::<Result<Vec<_>>>()?;
-    names.sort();
-    for name in names {
+    for name in functions(&root)? {
         let size = |file| Ok::<_, Error>(u32::try_from(fs::metadata(packages.join(&name).join(file))?.len())?);
         let (raw, zipped) = (f64::from(size("bootstrap")?) / 1e6, f64::from(size("bootstrap.zip")?) / 1e6);
         println!("  {name:<14} {raw:>6.2} MB {zipped:>6.2} MB");
     }
     Ok(())
+}
+
+/// The names of all functions.
+pub(crate) fn functions(root: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(root.join("functions"))?;
+    let mut names = entries.map(|entry| Ok(entry?.file_name().display().to_string())).collect::<Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
 }

@@ -11,8 +11,8 @@ use tokio::process::Command;
 use crate::containers::{ARCHITECTURE, HOST};
 use crate::profile::{Kind, Profile};
 use crate::{
-    cargo::hide_settings, functions::wait_for_health, process::run_checked, server_user::write_private,
-    settings::Settings, supervisor::Supervisor, tls::Tls, tools,
+    cargo::hide_settings, functions::wait_for_health, process::run_checked, release::functions,
+    server_user::write_private, settings::Settings, supervisor::Supervisor, tls::Tls, tools,
 };
 
 /// The modules of tests that speak to nothing but the API, and the one about what was built.
@@ -27,13 +27,23 @@ pub(crate) async fn build(profile: &Profile) -> Result<()> {
     // On Linux the system's linker does; elsewhere zig is needed.
     let linux = cfg!(target_os = "linux");
     let cargo_lambda = if linux { tools::cargo_lambda().await? } else { tools::cargo_lambda_with_zig().await? };
-    let mut build = Command::new(tools::program("sam").await?);
-    hide_settings(&mut build);
-    build.args(["build", "--parameter-overrides", &parameters(), "--build-dir"]).arg(build_folder(profile));
-    if linux {
-        build.env("CARGO_LAMBDA_COMPILER", "cargo");
+    // All at once: `sam build` builds one after the other.
+    let mut compile = Command::new(&cargo_lambda);
+    compile.args(["lambda", "build", "--release"]);
+    if ARCHITECTURE == "arm64" {
+        compile.arg("--arm64");
     }
-    run_checked(offline(&mut build).env("PATH", tools::path_with(&[&cargo_lambda])?).current_dir(&profile.root)).await
+    compile.args(functions(&profile.root)?.iter().flat_map(|function| ["--bin", function]));
+    let mut build = Command::new(tools::program("sam").await?);
+    build.args(["build", "--parameter-overrides", &parameters(), "--build-dir"]).arg(build_folder(profile));
+    for step in [&mut compile, offline(&mut build)] {
+        hide_settings(step);
+        if linux {
+            step.env("CARGO_LAMBDA_COMPILER", "cargo");
+        }
+        run_checked(step.env("PATH", tools::path_with(&[&cargo_lambda])?).current_dir(&profile.root)).await?;
+    }
+    Ok(())
 }
 
 /// Starts `sam local start-api` on what was built, and waits until it answers.
@@ -87,7 +97,10 @@ fn parameters() -> String {
 /// The settings as containers need them, for those functions whose environment declares them.
 fn variables_for_containers(settings: &Settings) -> String {
     let mut variables = settings.clone();
-    variables.insert("DATABASE_CA_FILE".to_owned(), Path::new("/var/task").join(CA).display().to_string());
+    // Not every system has the file that the template names.
+    for name in ["DATABASE_CA_FILE", "CA_FILE"] {
+        variables.insert(name.to_owned(), Path::new("/var/task").join(CA).display().to_string());
+    }
     variables.insert("MAIL_FOLDER".to_owned(), "/tmp/mails".to_owned());
     if let Some(url) = variables.get_mut("DATABASE_URL") {
         *url = url.replace("@localhost:", &format!("@{HOST}:"));

@@ -6,7 +6,7 @@ use std::{net::Ipv4Addr, path::PathBuf, process::ExitStatus};
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-use crate::cargo::{self, hide_settings};
+use crate::cargo::{self, Programs, hide_settings};
 use crate::profile::{Kind, Profile};
 use crate::progress::{step, verbose_step};
 use crate::settings::{Settings, settings};
@@ -30,7 +30,12 @@ pub(crate) struct Stack<'a> {
 impl<'a> Stack<'a> {
     /// Starts the database and its pooler, builds, and migrates.
     pub(crate) async fn start(profile: &'a Profile, supervisor: &'a Supervisor) -> Result<Self> {
-        Self::start_reachable(profile, supervisor, None).await
+        Self::start_reachable(profile, supervisor, None, Programs::All).await
+    }
+
+    /// The same, without the functions.
+    pub(crate) async fn start_database(profile: &'a Profile, supervisor: &'a Supervisor) -> Result<Self> {
+        Self::start_reachable(profile, supervisor, None, Programs::WithoutFunctions).await
     }
 
     /// Builds, and starts the database where containers can reach it, and the functions in containers.
@@ -39,7 +44,7 @@ impl<'a> Stack<'a> {
         verbose_step("sam build", sam::build(profile)).await?;
         supervisor.remove_containers_of(sam::build_folder(profile)).await;
         let address = step("Docker", containers::address_for_containers()).await?;
-        let stack = Self::start_reachable(profile, supervisor, address).await?;
+        let stack = Self::start_reachable(profile, supervisor, address, Programs::All).await?;
         let start = sam::start(profile, &stack.settings, &stack.tls, supervisor);
         step(&format!("sam local on 127.0.0.1:{}", profile.port), start).await?;
         Ok(stack)
@@ -49,6 +54,7 @@ impl<'a> Stack<'a> {
         profile: &'a Profile,
         supervisor: &'a Supervisor,
         for_containers: Option<Ipv4Addr>,
+        programs: Programs,
     ) -> Result<Self> {
         println!("{} stack in {}", profile.kind.name(), profile.home.display());
         if profile.data != profile.home {
@@ -81,7 +87,7 @@ impl<'a> Stack<'a> {
                 "  no PgBouncer: DATABASE_URL is PostgreSQL itself, and what only fails behind a pooler goes unnoticed"
             ),
         }
-        let programs = verbose_step("build", cargo::build(profile)).await?;
+        let programs = verbose_step("build", cargo::build(profile, programs)).await?;
         let settings = settings(profile, &postgres, tools.pgbouncer.is_some(), &tls)?;
         let migrate = functions::migrate(profile, &programs, &settings, &postgres);
         step("migrations and the functions' role", migrate).await?;

@@ -1,4 +1,4 @@
-use std::io;
+use std::{error::Error, io};
 
 use tokio_postgres::error::DbError;
 
@@ -42,5 +42,11 @@ impl ConnectError {
             Self::Network(_) => None,
             Self::Postgres(error) => error.as_db_error(),
         }
+    }
+
+    /// Whether TLS failed: with a certificate that is not trusted, for example.
+    pub(super) fn is_tls(&self) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        error.source().is_some_and(|source| source.is::<native_tls::Error>())
     }
 }

@@ -1,15 +1,73 @@
+use std::sync::{Arc, OnceLock};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use memchr::memmem;
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
 
 use super::error::InvalidConfig;
 
-/// Verifies the server's certificate and name, against the system's authorities and those in `authorities` (PEM).
-pub(crate) fn connector(authorities: Option<&[u8]>) -> Result<MakeTlsConnector, InvalidConfig> {
+/// What is in the names of those authorities of a system that are parsed at once: Let's Encrypt's, which Neon's
+/// certificates come from (<https://letsencrypt.org/certificates/>).
+const LIKELY: &[u8] = b"ISRG Root";
+
+/// Verifies a server's certificate and name.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    connector: MakeTlsConnector,
+    rest: Option<Arc<Rest>>,
+}
+
+/// To parse the 140 authorities of a system takes longer than all else when a function starts, and it needs one of them.
+/// So most are parsed when a certificate is from none of the others.
+struct Rest {
+    added: Vec<Certificate>,
+    system: String,
+    connector: OnceLock<MakeTlsConnector>,
+}
+
+impl Tls {
+    /// Trusts the authorities in `added` (PEM), and those in `system`: the text of a file with those of the system. Without
+    /// it, the library finds and parses them.
+    pub(crate) fn new(added: Option<&[u8]>, system: Option<String>) -> Result<Self, InvalidConfig> {
+        let added = added.map(certificates).transpose()?.unwrap_or_default();
+        let likely = system.iter().flat_map(|system| each(system)).filter(|der| memmem::find(der, LIKELY).is_some());
+        let connector = connector(added.iter().cloned().chain(parse(likely)))?;
+        let rest = system.map(|system| Arc::new(Rest { added, system, connector: OnceLock::new() }));
+        Ok(Self { connector, rest })
+    }
+
+    pub(crate) fn connector(&self) -> MakeTlsConnector {
+        self.rest.as_ref().and_then(|rest| rest.connector.get()).unwrap_or(&self.connector).clone()
+    }
+
+    /// Trusts all authorities of the system from now on. Returns whether that is new.
+    pub(crate) fn trust_all(&self) -> bool {
+        let Some(rest) = self.rest.as_ref().filter(|rest| rest.connector.get().is_none()) else { return false };
+        let all = rest.added.iter().cloned().chain(parse(each(&rest.system)));
+        connector(all).is_ok_and(|connector| rest.connector.set(connector).is_ok())
+    }
+}
+
+fn connector(authorities: impl Iterator<Item = Certificate>) -> Result<MakeTlsConnector, InvalidConfig> {
     let mut tls = TlsConnector::builder();
-    for authority in authorities.map(certificates).transpose()?.unwrap_or_default() {
+    for authority in authorities {
         tls.add_root_certificate(authority);
     }
     Ok(MakeTlsConnector::new(tls.build().map_err(|_| InvalidConfig::Tls)?))
+}
+
+/// The certificates of a PEM file, in DER.
+fn each(pem: &str) -> impl Iterator<Item = Vec<u8>> {
+    pem.split("-----BEGIN CERTIFICATE-----").skip(1).filter_map(|rest| {
+        let (base64, _) = rest.split_once("-----END CERTIFICATE-----")?;
+        BASE64_STANDARD.decode(base64.lines().collect::<String>()).ok()
+    })
+}
+
+/// Of a system's, those that the library can parse.
+fn parse(each: impl Iterator<Item = Vec<u8>>) -> impl Iterator<Item = Certificate> {
+    each.filter_map(|der| Certificate::from_der(&der).ok())
 }
 
 /// All certificates of a PEM file, which may have other text between them.
