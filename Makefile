@@ -39,7 +39,7 @@ test-upgrade: ## rehearse the upgrade from 0.1.0 under load, with UPGRADE_TASKS 
 	$(XTASK) run -- cargo test --workspace --bench upgrade
 
 bench: ## measure release builds beside floors and peers, in BENCH_ROUNDS (5) rounds; writes docs/performance.md
-	$(XTASK) run -- cargo test --workspace --bench performance
+	$(XTASK) test -- cargo test --workspace --bench performance
 
 bench-lists: ## measure what lists cost the database on BENCH_TASKS (10000000) tasks; writes docs/lists.md
 	$(XTASK) run -- cargo test --workspace --bench bench

@@ -14,7 +14,7 @@ use crate::{
     pgbench::Pgbench,
     process::{Process, Program},
     programs::Programs,
-    report::{Figures, Row},
+    report::Row,
     route::Route,
 };
 
@@ -81,7 +81,7 @@ fn parent(pid: &str) -> Option<u32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
-/// The loads of some routes, by contestant as in [`Figures::of`]; the floor is `pgbench`.
+/// The loads of some routes, by contestant as in [`Programs::contestants`]; the floor is `pgbench`.
 #[derive(Default)]
 pub(crate) struct Loads(Vec<(String, [Served; 4])>);
 
@@ -114,8 +114,8 @@ impl Loads {
 
     pub(crate) fn rows(&self) -> Vec<Row> {
         let rows = self.0.iter().map(|(name, served)| {
-            let figures = Figures::of(served.map(Served::rate));
-            Row::compared(format!("statements a second of `{name}`"), figures).at_least_of_peers(2.0)
+            let rates = served.map(Served::rate);
+            Row::compared(format!("statements a second of `{name}`"), rates).at_least_of_peers(2.0)
         });
         rows.collect()
     }

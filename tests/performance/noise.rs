@@ -69,7 +69,11 @@ impl Noise {
             .iter()
             .map(|(what, part, limit)| format!("{what} {:.0} % (limit {:.0} %)", part * 100.0, limit * 100.0))
             .collect();
-        let verdict = if is_quiet { "**The machine was quiet enough**" } else { "**The machine was too noisy**" };
+        let verdict = match self.others.len() {
+            1 => "**One round does not tell how noisy the machine was**",
+            _ if is_quiet => "**The machine was quiet enough**",
+            _ => "**The machine was too noisy**",
+        };
         Ok(format!("{verdict}: {}.", list.join(", ")))
     }
 }

@@ -1,11 +1,17 @@
 //! `pgbench`, PostgreSQL's own benchmark: what statements take without this API, through the same TLS and the same pooler.
 
-use std::{io::Write, process::Command};
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use tempfile::NamedTempFile;
 use tests::database::{ca_file, client_program};
+
+use crate::process::processor_of;
 
 pub(crate) struct Pgbench {
     url: String,
@@ -45,6 +51,20 @@ impl Pgbench {
         let count = report.lines().find_map(|line| line.strip_prefix(label)).context("no count")?;
         let runs: f64 = count.split(' ').next().context("a count")?.parse()?;
         Ok(runs * statements.len() as f64)
+    }
+
+    /// The processor time of `psql`, a program in C, up to the answer to a query over a connection of its own.
+    pub(crate) fn processor_of_psql(&self) -> Result<Duration> {
+        let mut psql = Command::new(client_program("psql").context("psql is missing")?);
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", &self.url]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut psql = psql.spawn()?;
+        let (stdin, stdout) = (psql.stdin.take().context("no input")?, psql.stdout.take().context("no output")?);
+        writeln!(&stdin, "SELECT 1;")?;
+        BufReader::new(stdout).read_line(&mut String::new())?;
+        let processor = processor_of(&psql)?;
+        drop(stdin);
+        psql.wait()?;
+        Ok(processor)
     }
 
     fn run(&self, statements: &[String], options: &[&str]) -> Result<String> {

@@ -21,6 +21,8 @@ pub(crate) struct Program {
     pub(crate) command: Vec<OsString>,
     /// Where it runs.
     pub(crate) folder: PathBuf,
+    /// The variables of its environment that the template sets.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// A function that has started.
@@ -53,6 +55,8 @@ impl Program {
         command
             .args(&self.command[1..])
             .current_dir(&self.folder)
+            .env_remove("SSL_CERT_FILE")
+            .env_remove("SSL_CERT_DIR")
             .env("DATABASE_URL", database)
             .env("AWS_LAMBDA_RUNTIME_API", lambda.address())
             .env("AWS_LAMBDA_FUNCTION_NAME", &self.name)
@@ -60,6 +64,7 @@ impl Program {
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .env("AWS_LAMBDA_LOG_GROUP_NAME", "bench")
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "bench")
+            .envs(self.settings.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -93,14 +98,14 @@ impl Process {
         Ok(answer)
     }
 
-    /// Which all of its threads have used.
-    fn processor(&self) -> Result<Duration> {
-        let mut nanoseconds = 0;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-            nanoseconds += text.split(' ').next().context("schedstat")?.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+    /// From the start until this answer, in milliseconds.
+    pub(crate) fn since_start(&self, answer: &Answer) -> f64 {
+        (answer.at - self.started).as_secs_f64() * 1000.0
+    }
+
+    /// The processor time that it has used.
+    pub(crate) fn processor(&self) -> Result<Duration> {
+        processor_of(&self.child)
     }
 
     /// The most that it has had resident, in bytes.
@@ -110,6 +115,16 @@ impl Process {
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kilobytes * 1024)
     }
+}
+
+/// The processor time that all threads of a process have used.
+pub(crate) fn processor_of(process: &Child) -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{}/task", process.id()))? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanoseconds += text.split(' ').next().context("schedstat")?.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 impl Drop for Process {

@@ -14,8 +14,8 @@ use crate::{
 /// The routes that the peers have.
 const COMPARED: [&str; 3] = ["GET /health", "GET /users/{user_id}/tasks", "POST /users/{user_id}/tasks"];
 
-/// With this much memory (MB) Lambda gives a function one whole processor. Those have it that hash a password.
-const WHOLE_PROCESSOR: u64 = 1769;
+/// The functions that hash a password for a request of the bench.
+const HASHING: [&str; 4] = ["signup", "signin", "password-reset", "user-update"];
 
 /// How long the answer to a request for a mail takes at least, in milliseconds: `LEAST_TIME` of that function.
 pub(crate) const PAUSE: f64 = 2000.0;
@@ -36,31 +36,22 @@ pub(crate) struct Route {
     /// How many it sends for a request.
     pub(crate) statements: usize,
     /// By request.
-    same: Vec<Vec<String>>,
+    pub(crate) same: Vec<Vec<String>>,
     pub(crate) plainest: Vec<Vec<String>>,
-    pub(crate) times: Times,
-}
-
-/// In milliseconds.
-#[derive(Default)]
-pub(crate) struct Times {
-    pub(crate) own: Samples,
-    /// Of the echo function, which answers with as many bytes.
-    pub(crate) echo: Samples,
+    /// In milliseconds, by contestant; the echo answers with as many bytes.
+    pub(crate) times: [Samples; 4],
+    /// The processor time of a request, by contestant, a value for each round.
+    pub(crate) processor: [Samples; 4],
     /// Of the statements by `pgbench`.
-    pub(crate) same: Samples,
+    pub(crate) same_times: Samples,
     /// Of the plainest statements that do the same work.
-    pub(crate) plainest: Samples,
-    pub(crate) node: Samples,
-    pub(crate) python: Samples,
+    pub(crate) plainest_times: Samples,
 }
 
 /// What a route is measured with.
 pub(crate) struct Contestants<'a> {
-    pub(crate) own: &'a Process,
-    pub(crate) echo: &'a Process,
-    pub(crate) node: &'a Process,
-    pub(crate) python: &'a Process,
+    /// As in [`Programs::contestants`](crate::programs::Programs::contestants).
+    pub(crate) processes: [&'a Process; 4],
     pub(crate) same: &'a Pgbench,
     pub(crate) plainest: &'a Pgbench,
 }
@@ -84,7 +75,10 @@ impl Route {
             statements: 0,
             same: Vec::new(),
             plainest: Vec::new(),
-            times: Times::default(),
+            times: Default::default(),
+            processor: Default::default(),
+            same_times: Samples::default(),
+            plainest_times: Samples::default(),
             name,
         };
         this.per_round = match () {
@@ -104,7 +98,7 @@ impl Route {
 
     /// Whether it hashes a password.
     pub(crate) fn hashes(&self) -> bool {
-        self.memory == WHOLE_PROCESSOR
+        HASHING.contains(&&*self.function)
     }
 
     /// Whether it waits before it answers, whatever it has done.
@@ -148,16 +142,18 @@ impl Route {
         let range = from..from + self.per_round;
         let events: Vec<_> = self.requests[range.clone()].iter().map(|request| request.event.clone()).collect();
         // A few do for the floor.
-        let to_echo = self.requests[from].to_echo(self.answer)?;
-        self.times.echo.add_round(times(with.echo, &vec![to_echo; self.per_round.max(20)])?);
-        self.times.own.add_round(times(with.own, &events)?);
-        if self.is_compared() {
-            self.times.node.add_round(times(with.node, &events)?);
-            self.times.python.add_round(times(with.python, &events)?);
+        let to_echo = vec![self.requests[from].to_echo(self.answer)?; self.per_round.max(20)];
+        let contestants = if self.is_compared() { 4 } else { 2 };
+        for number in 0..contestants {
+            let (process, events) = (with.processes[number], if number == 1 { &to_echo } else { &events });
+            let before = process.processor()?;
+            self.times[number].add_round(times(process, events)?);
+            let used = (process.processor()? - before).as_secs_f64() * 1000.0;
+            self.processor[number].add_round(vec![used / events.len() as f64]);
         }
         if self.statements > 0 {
-            self.times.same.add_round(self.sums(with.same.times(&self.same[range.clone()].concat())?));
-            self.times.plainest.add_round(self.sums(with.plainest.times(&self.plainest[range].concat())?));
+            self.same_times.add_round(self.sums(with.same.times(&self.same[range.clone()].concat())?));
+            self.plainest_times.add_round(self.sums(with.plainest.times(&self.plainest[range].concat())?));
         }
         Ok(())
     }

@@ -9,6 +9,22 @@ impl Samples {
         self.0.push(values);
     }
 
+    /// All of these, round by round.
+    pub(crate) fn together<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let mut together = Self::default();
+        for samples in all {
+            together.0.resize(together.0.len().max(samples.0.len()), Vec::new());
+            for (to, from) in together.0.iter_mut().zip(&samples.0) {
+                to.extend(from);
+            }
+        }
+        together
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Of all rounds together.
     pub(crate) fn median(&self) -> f64 {
         percentile(self.0.concat(), 0.5)

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use lambda_http::{Error, Request, run_concurrent, service_fn};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     run_concurrent(service_fn(async |request: Request| {
         let bytes = request.headers().get("x-bytes").and_then(|bytes| bytes.to_str().ok()?.parse().ok());
