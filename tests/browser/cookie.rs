@@ -225,6 +225,7 @@ async fn the_cookie_is_sent_only_where_a_session_begins_goes_on_or_ends() {
         page.fill("New task", "Buy milk").await;
         page.press_button("Add").await;
         page.wait_for_titles(&["Buy milk"]).await;
+        page.wait_until_sent().await;
         page.press_button("Sign out").await;
         page.wait_for_text("You are signed out.").await;
     })

@@ -190,6 +190,7 @@ async fn completed_tasks_of_the_view_are_cleared_and_can_be_brought_back() {
         user.post("/tasks", &lawn).await.expect(201);
         page.reload().await;
         page.wait_for_text("Mow the lawn").await;
+        page.stop_undo_clock().await;
         page.fill("Search", "book").await;
         page.wait_for_titles(&["Return the books", "Book the train"]).await;
         page.press_button("Clear completed").await;

@@ -69,6 +69,7 @@ pub(crate) async fn user_journey(url: &str) {
         page.wait_for_titles(&["Paint the fence", "Buy oat milk"]).await;
 
         // Delete, think better of it, and delete for good.
+        page.stop_undo_clock().await;
         page.focus_task("Paint the fence").await;
         page.press(Key::Delete).await;
         page.wait_for_titles(&["Buy oat milk"]).await;
@@ -98,6 +99,7 @@ pub(crate) async fn user_journey(url: &str) {
         page.fill("New task", "Still here").await;
         page.press(Key::Enter).await;
         page.wait_for_titles(&["Still here", "Buy oat milk"]).await;
+        page.wait_until_sent().await;
         page.press_button("Sign out").await;
         page.wait_for_text("You are signed out.").await;
         assert!(page.titles().await.is_empty(), "nothing of the list is left");
@@ -153,6 +155,7 @@ async fn text_is_shown_as_written_and_never_executed() {
         page.open(&page_url()).await;
         page.sign_in(&user.email).await;
         page.wait_for_titles(&[hostile]).await;
+        page.stop_undo_clock().await;
         page.focus_task(hostile).await;
         page.press(Key::Delete).await;
         page.wait_for("the offer to undo it", "document.querySelector('#undo button:not([hidden])')").await;

@@ -344,11 +344,13 @@ async fn a_browser_that_keeps_nothing_shows_and_sends_everything() {
 async fn a_deletion_can_be_undone_after_another_tab_was_closed_or_reloaded() {
     with_browser(async |page| {
         let user = open_list(page, &page_url(), &["Buy milk", "Paint the fence"]).await;
+        page.stop_undo_clock().await;
+        let now = page.run("return Date.now()").await;
         page.new_tab().await;
+        page.run_before_pages(&format!("Date.now = () => {now}")).await;
         page.open(&page_url()).await;
         page.wait_for_titles(&["Buy milk", "Paint the fence"]).await;
         page.switch_to_tab(0).await;
-        page.stop_undo_clock().await;
         page.focus_task("Buy milk").await;
         page.press(Key::Delete).await;
         page.switch_to_tab(1).await;

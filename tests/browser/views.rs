@@ -116,6 +116,7 @@ async fn every_view_fits_every_screen_and_is_accessible() {
         check_view(page, "conflict").await;
         page.press_button("Use theirs").await;
 
+        page.stop_undo_clock().await;
         page.focus_task("Water the plants").await;
         page.press(Key::Delete).await;
         page.press_button("Undo").await;

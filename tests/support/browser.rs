@@ -151,9 +151,10 @@ impl Page {
         keys.perform().await.expect("keys");
     }
 
-    /// Lets offers to undo stand until the page is loaded again, however slow the machine is.
+    /// Lets offers to undo stand, and what was deleted wait for one, until the page is loaded again, however slow the
+    /// machine is.
     pub async fn stop_undo_clock(&self) {
-        self.run("performance.now = () => 0").await;
+        self.run("const now = Date.now(); Date.now = () => now; performance.now = () => 0").await;
     }
 
     /// Clicks in the middle of an element.
