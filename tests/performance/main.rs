@@ -97,7 +97,7 @@ async fn main() -> Result<()> {
         noise.listen()?;
         hash.add_round(vec![time_hash().await?, time_hash().await?]);
         starts.add_round(&programs, &by_name, (&own, &same), &list)?;
-        // Many short runs, as of the echo: where the system places the processes of one decides how soon they wake one another.
+        // Short runs, as of the echo: where the system places the processes of one decides how soon they wake each other.
         let mut times = Vec::new();
         for route in &mut routes {
             let own = &processes[&route.function];
