@@ -22,10 +22,13 @@ async fn fill_form(page: &Page, email: &str, password: &str) {
     page.fill("Password", password).await;
 }
 
-/// Shows an operation, such as `Accounts-signIn`.
+/// Shows an operation, such as `Accounts-signIn`. The viewer shows its button before it has resolved the operation, and
+/// ignores a click until then.
 async fn open_operation(page: &Page, operation: &str) {
     page.run(&format!("document.querySelector('#operations-{operation} [aria-expanded=false]')?.click()")).await;
-    page.wait_for(operation, &format!("document.querySelector('#operations-{operation} .execute')")).await;
+    let part = |class: &str| format!("document.querySelector('#operations-{operation} .{class}')");
+    let is_ready = format!("{} && !{}", part("execute"), part("opblock-loading-animation"));
+    page.wait_for(operation, &is_ready).await;
 }
 
 /// Sends an operation that is shown, and waits until its answer has this status and a text.
