@@ -140,7 +140,7 @@ impl TestServer {
         Api::shared().user().await.via(&self.api)
     }
 
-    /// All that the functions, the emulator and the gateway have printed.
+    /// The lines that the functions, the emulator and the gateway have printed.
     pub fn output(&self) -> String {
         self.service.output()
     }

@@ -43,9 +43,11 @@ impl Service {
         self.folder.path()
     }
 
-    /// All that it has printed.
+    /// The lines that it has printed. One that it is still printing, perhaps piece by piece, is left out.
     pub fn output(&self) -> String {
-        fs::read_to_string(self.folder().join("log")).unwrap_or_default()
+        let mut log = fs::read_to_string(self.folder().join("log")).unwrap_or_default();
+        log.truncate(log.rfind('\n').map_or(0, |end| end + 1));
+        log
     }
 
     pub fn pid(&self) -> u32 {
