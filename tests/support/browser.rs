@@ -275,7 +275,7 @@ impl Page {
         while self.run(&format!("return Boolean({expression})")).await != json!(true) {
             if Instant::now() > deadline {
                 self.screenshot("timeout").await;
-                panic!("timed out waiting for {what}; the page says {:?}", self.text("body").await);
+                panic!("timed out waiting for {what}\nThe page says {:?}", self.text("body").await);
             }
             tokio::time::sleep(TICK).await;
         }
