@@ -26,9 +26,8 @@ async fn fill_form(page: &Page, email: &str, password: &str) {
 /// ignores a click until then.
 async fn open_operation(page: &Page, operation: &str) {
     page.run(&format!("document.querySelector('#operations-{operation} [aria-expanded=false]')?.click()")).await;
-    let part = |class: &str| format!("document.querySelector('#operations-{operation} .{class}')");
-    let is_ready = format!("{} && !{}", part("execute"), part("opblock-loading-animation"));
-    page.wait_for(operation, &is_ready).await;
+    let button = format!("#operations-{operation}:not(:has(.opblock-loading-animation)) .execute");
+    page.wait_for(operation, &format!("document.querySelector('{button}')")).await;
 }
 
 /// Sends an operation that is shown, and waits until its answer has this status and a text.
